@@ -3,12 +3,12 @@
 The policy, once, for every table of this package (no library among those we tried follows all of it):
 
 * Dice is of hard labels (argmax), never of probabilities.
-* A class that is absent from the oracle **and** from the prediction has no score: NaN, left out of means, counted.
-* A class that is absent from only one of them scores Dice 0 and surface distances of the image diagonal, and is counted.
-* The surface of a mask is its pixels that touch the outside over an edge (4-neighbourhood; outside the image is outside
-  the mask); distances run between pixel centres, in the unit of `spacing`.
-* HD95 is the larger of the two directed 95th percentiles (as MONAI); `pooled=True` takes one percentile of both directed
-  sets together (as MedPy).
+* A class absent from the oracle **and** from the prediction has no score: NaN, left out of means, counted.
+* A class absent from only one of them scores Dice 0 and distances of the image diagonal, and is counted.
+* The surface of a mask is its pixels that touch the outside over an edge (4-neighbourhood; outside the image
+  is outside the mask); distances run between pixel centres, in the unit of `spacing`.
+* HD95 is the larger of the two directed 95th percentiles (as MONAI); `pooled=True` takes one percentile of
+  both directed sets together (as MedPy).
 """
 
 import math
@@ -35,33 +35,33 @@ class Surface:
 
 
 def presence(prediction: Mask, oracle: Mask) -> str:
-    """Which rule scores this pair: "scored", "both empty", "missed" (only the oracle has it) or "spurious"."""
+    """Say which rule scores a pair: "scored", "both empty", "missed" (only the oracle has it) or "spurious"."""
     found, there = bool(prediction.any()), bool(oracle.any())
-    return {(True, True): SCORED, (False, False): BOTH_EMPTY, (False, True): MISSED, (True, False): SPURIOUS}[
-        found, there
-    ]
+    if found == there:
+        return SCORED if found else BOTH_EMPTY
+    return MISSED if there else SPURIOUS
 
 
 def dice(prediction: Mask, oracle: Mask) -> float:
     """2 |A and B| / (|A| + |B|); NaN where both are empty."""
-    both = np.count_nonzero(prediction & oracle)
-    return dice_of_counts(both, np.count_nonzero(prediction), np.count_nonzero(oracle))
+    both, predicted, there = (int(np.count_nonzero(m)) for m in (prediction & oracle, prediction, oracle))
+    return dice_of_counts(both, predicted, there)
 
 
 def dice_of_counts(both: int, predicted: int, oracle: int) -> float:
-    """Dice of pixel counts, so that slices pool into a subject by adding their counts; NaN where all are 0."""
+    """Dice of pixel counts: slices pool into a subject by adding theirs; NaN where all are 0."""
     return 2 * both / (predicted + oracle) if predicted + oracle else math.nan
 
 
 def surface(mask: Mask) -> Mask:
-    """The pixels of a mask that touch its outside over a pixel edge (a face in 3-D)."""
+    """Keep the pixels of a mask that touch its outside over a pixel edge (a face in 3-D)."""
     from scipy.ndimage import binary_erosion
 
     return np.asarray(mask & ~binary_erosion(mask))
 
 
 def surface_distances(prediction: Mask, oracle: Mask, spacing: Spacing) -> tuple[NDArray[np.float64], ...]:
-    """Directed distances of two masks that both exist: from the prediction's surface to the oracle's, and back.
+    """Directed distances of two masks that both exist: prediction's surface to the oracle's, and back.
 
     prediction, oracle : ([z,] y, x) bool
     spacing : distance of neighbouring pixels per axis; its unit is the unit of the answer
@@ -124,14 +124,14 @@ def pixel_accuracy(confusion: NDArray[np.int64]) -> float:
 def class_dice(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     """Dice per class, (class,), from a pooled confusion matrix; NaN for a class that occurs nowhere."""
     hit, total = np.diag(confusion), confusion.sum(axis=0) + confusion.sum(axis=1)
-    return np.divide(2 * hit, total, out=np.full(len(confusion), np.nan), where=total > 0)
+    return np.asarray(np.divide(2 * hit, total, out=np.full(len(confusion), np.nan), where=total > 0))
 
 
 def class_iou(confusion: NDArray[np.int64]) -> NDArray[np.float64]:
     """Intersection over union (Jaccard) per class, (class,); its mean is the JS of the CRDN tables."""
     hit = np.diag(confusion)
     union = confusion.sum(axis=0) + confusion.sum(axis=1) - hit
-    return np.divide(hit, union, out=np.full(len(confusion), np.nan), where=union > 0)
+    return np.asarray(np.divide(hit, union, out=np.full(len(confusion), np.nan), where=union > 0))
 
 
 def mean_present(values: ArrayLike) -> float:
@@ -144,7 +144,7 @@ def mean_present(values: ArrayLike) -> float:
 def psnr(
     image: NDArray[np.floating], reference: NDArray[np.floating], data_range: float | None = None
 ) -> float:
-    """Peak signal-to-noise ratio, 20 log10(range / RMSE) [dB]; the range is the reference's maximum unless given."""
+    """Peak signal-to-noise ratio, 20 log10(range / RMSE) [dB]; range = maximum of the reference unless given."""
     peak = float(reference.max()) if data_range is None else data_range
     rmse = math.sqrt(float(np.mean((image.astype(np.float64) - reference) ** 2)))
     return math.inf if rmse == 0 else 20 * math.log10(peak / rmse)
@@ -153,10 +153,10 @@ def psnr(
 def ssim(
     image: NDArray[np.floating], reference: NDArray[np.floating], data_range: float | None = None
 ) -> float:
-    """Structural similarity of two (y, x) images, Gaussian window of 11 x 11 pixels with sigma 1.5 (Wang et al. 2004).
+    """Structural similarity of two (y, x) images (Wang et al. 2004): Gaussian window 11 x 11, sigma 1.5 pixels.
 
-    The mean is over pixels whose window lies inside the image; K1 = 0.01, K2 = 0.03; the range is the reference's maximum
-    unless given.
+    The mean is over pixels whose window lies inside the image; K1 = 0.01, K2 = 0.03; the range is the maximum
+    of the reference unless given.
     """
     peak = float(reference.max()) if data_range is None else data_range
     a, b = image.astype(np.float64), reference.astype(np.float64)

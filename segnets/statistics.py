@@ -1,12 +1,12 @@
 """Confidence intervals and paired tests over subjects.
 
-The unit of every statement is the **subject**: slices of one brain are not independent, so they are pooled or averaged
-inside a subject before anything here sees them.
+The unit of every statement is the **subject**: slices of one brain are not independent, so they are pooled
+or averaged inside a subject before anything here sees them.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -40,7 +40,7 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairedTest:
-    """Second minus first, per subject: the mean difference with its interval, and a p value where n allows one."""
+    """Second minus first, per subject: mean difference with its interval, and a p value where n allows one."""
 
     difference: Interval
     p: float | None  # exact two-sided Wilcoxon signed-rank; None where no test is claimed
@@ -49,7 +49,7 @@ class PairedTest:
 
 
 def mean_interval(values: ArrayLike, *, confidence: float = 0.95, seed: int = 0) -> Interval:
-    """Mean over subjects with a confidence interval: Student's t for few subjects, percentile bootstrap for many.
+    """Mean over subjects with a confidence interval: Student's t for few, percentile bootstrap for many.
 
     values : (subject,) one score each; NaN (no score) is left out
     """
@@ -81,9 +81,9 @@ def bootstrap(x: NDArray[np.float64], confidence: float, seed: int) -> tuple[flo
 
 
 def signed_rank_p(differences: ArrayLike) -> float:
-    """Exact two-sided p of the Wilcoxon signed-rank test, ties and all; zeros are dropped as Wilcoxon did.
+    """Two-sided p of the Wilcoxon signed-rank test, ties and all; zeros are dropped as Wilcoxon did.
 
-    Every sign pattern of the ranks is enumerated up to 20 subjects; beyond that the normal approximation is used.
+    Every sign pattern of the ranks is enumerated up to 20 subjects; beyond, the normal approximation is used.
     """
     from scipy.stats import rankdata, wilcoxon
 
@@ -131,8 +131,6 @@ def holm(p_values: Sequence[float]) -> list[float]:
 
 
 def with_holm(tests: Sequence[PairedTest]) -> list[PairedTest]:
-    """The same tests, their `p_holm` adjusted for being read side by side."""
-    from dataclasses import replace
-
+    """Adjust the `p_holm` of tests that are read side by side."""
     adjusted = iter(holm([test.p for test in tests if test.p is not None]))
     return [test if test.p is None else replace(test, p_holm=next(adjusted)) for test in tests]

@@ -1,4 +1,4 @@
-"""Metrics against brute force, MedPy, MONAI and torchmetrics on the same masks, and the empty-class policy."""
+"""Metrics against brute force, MedPy, MONAI and torchmetrics on the same masks; the absent-class policy."""
 
 import math
 import warnings
