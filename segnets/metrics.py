@@ -35,7 +35,7 @@ class Surface:
 
 
 def presence(prediction: Mask, oracle: Mask) -> str:
-    """Say which rule scores a pair: "scored", "both empty", "missed" (only the oracle has it) or "spurious"."""
+    """Say which rule scores a pair: scored, both empty, missed (only the oracle has it) or spurious."""
     found, there = bool(prediction.any()), bool(oracle.any())
     if found == there:
         return SCORED if found else BOTH_EMPTY
@@ -144,7 +144,7 @@ def mean_present(values: ArrayLike) -> float:
 def psnr(
     image: NDArray[np.floating], reference: NDArray[np.floating], data_range: float | None = None
 ) -> float:
-    """Peak signal-to-noise ratio, 20 log10(range / RMSE) [dB]; range = maximum of the reference unless given."""
+    """Peak signal-to-noise ratio, 20 log10(range / RMSE) [dB]; range = maximum of the reference by default."""
     peak = float(reference.max()) if data_range is None else data_range
     rmse = math.sqrt(float(np.mean((image.astype(np.float64) - reference) ** 2)))
     return math.inf if rmse == 0 else 20 * math.log10(peak / rmse)
@@ -153,7 +153,7 @@ def psnr(
 def ssim(
     image: NDArray[np.floating], reference: NDArray[np.floating], data_range: float | None = None
 ) -> float:
-    """Structural similarity of two (y, x) images (Wang et al. 2004): Gaussian window 11 x 11, sigma 1.5 pixels.
+    """Structural similarity of two (y, x) images (Wang et al. 2004), Gaussian window 11 x 11, sigma 1.5.
 
     The mean is over pixels whose window lies inside the image; K1 = 0.01, K2 = 0.03; the range is the maximum
     of the reference unless given.

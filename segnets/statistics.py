@@ -40,7 +40,7 @@ class Interval:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PairedTest:
-    """Second minus first, per subject: mean difference with its interval, and a p value where n allows one."""
+    """Second minus first, per subject: mean difference with its interval, and p where n allows one."""
 
     difference: Interval
     p: float | None  # exact two-sided Wilcoxon signed-rank; None where no test is claimed
