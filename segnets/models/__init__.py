@@ -1,1 +1,32 @@
-"""."""
+"""The table of networks. A new one is a file here, a line in MODELS and a test."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from segnets.config import check_choice
+
+if TYPE_CHECKING:
+    from segnets.models.base import SegmentationModel
+
+# name -> "module:class", resolved when it is wanted: listing the names loads no torch
+MODELS: dict[str, str] = {
+    "seranet": "segnets.models.seranet:SERANet",
+    "one-step": "segnets.models.one_step:OneStep",
+}
+
+
+def model_class(name: str) -> type[SegmentationModel]:
+    """Return the class of the network called `name`; ValueError that lists the known names otherwise."""
+    check_choice("model", name, MODELS)
+    module, _, attribute = MODELS[name].partition(":")
+    found: type[SegmentationModel] = getattr(import_module(module), attribute)
+    return found
+
+
+def build_model(name: str, options: Mapping[str, Any] | None = None) -> SegmentationModel:
+    """Build the network `name` with `options`, fields of its `Config`; torch's generator draws the weights."""
+    cls = model_class(name)
+    return cls(cls.configure(options or {}))

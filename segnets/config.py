@@ -1,0 +1,226 @@
+"""What a run is made of: training recipe, training configuration, and the record that goes with the weights.
+
+Nothing here imports torch, so that the commands can show names and defaults at once.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import Any, get_type_hints
+
+PRECISIONS = ("32-true", "bf16-mixed")
+DEVICES = ("auto", "cpu", "cuda")
+RESIDENT = ("auto", "yes", "no")
+VALIDATE = ("auto", "none", "validation", "test")
+
+OptionValue = int | float | str | bool
+
+
+def check_choice(name: str, value: object, known: Iterable[str]) -> None:
+    """Raise ValueError that lists the known names, the nearest one first, unless `value` is one of them."""
+    names = list(known)
+    if value in names:
+        return
+    near = difflib.get_close_matches(str(value), names, n=1)
+    hint = f" (did you mean {near[0]!r}?)" if near else ""
+    raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}{hint}")
+
+
+def check(ok: bool, name: str, rule: str, value: object) -> None:
+    """Raise ValueError `<name> must <rule>, got <value>` unless `ok`."""
+    if not ok:
+        raise ValueError(f"{name} must {rule}, got {value}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Recipe:
+    """How a paper trains its network; the defaults are SERANet's (models.md 1.7).
+
+    Adam with betas 0.9 and 0.999; the learning rate is multiplied by `lr_gamma` after every `lr_step` epochs.
+    """
+
+    epochs: int = 50
+    batch_size: int = 12  # over all devices together
+    lr: float = 1e-4
+    lr_step: int = 20  # [epochs]
+    lr_gamma: float = 0.5
+    weight_decay: float = 0.0
+    clip: float = 0.0  # largest norm of the gradient, 0 = do not clip
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "lr_step"):
+            value = getattr(self, name)
+            check(isinstance(value, int) and value >= 1, name, "be a whole number of at least 1", value)
+        check(0 < self.lr < math.inf, "lr", "be positive", self.lr)
+        check(0 < self.lr_gamma <= 1, "lr_gamma", "lie in (0, 1]", self.lr_gamma)
+        for name in ("weight_decay", "clip"):
+            value = getattr(self, name)
+            check(0 <= value < math.inf, name, "be zero or positive", value)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig(Recipe):
+    """One training run: which network on which data, and how. Everything that decides the weights is here.
+
+    Several values of `noise` or `rate` train one network for all of them: each sample draws its own.
+    """
+
+    model: str
+    data: str  # store, path or URL
+    options: dict[str, OptionValue] = field(default_factory=dict)  # fields of the model's Config
+    noise: tuple[float, ...] = (0.10,)  # share of the RMS of the noiseless k-space
+    rate: tuple[float, ...] = (0.30,)  # share of the phase-encode lines that is kept
+    n_center: int = 16  # central lines that are always kept
+    n_cases: int = 0  # train on the first so many cases of the split, 0 = all
+    seed: int = 0
+    device: str = "auto"
+    devices: int = 1
+    precision: str = "32-true"
+    compile: bool = False
+    channels_last: bool = False
+    resident: str = "auto"  # the whole store in the memory of the device
+    validate: str = "auto"  # split for the validation curve; "auto" = "validation" where the store has one
+    validate_every: int = 1  # [epochs]
+    max_minutes: float = 0.0  # stop cleanly after so long, 0 = never
+    checkpoint_minutes: float = 10.0  # besides the one at the end of each epoch
+    out: str = ""  # run directory, "" = runs/<model>-<timestamp>
+
+    def __post_init__(self) -> None:
+        # explicit because slots=True rebuilds the class, which breaks a bare super()
+        Recipe.__post_init__(self)
+        for name, known in CHOICES.items():
+            check_choice(name, getattr(self, name), known)
+        check(bool(self.noise) and all(0 <= p < math.inf for p in self.noise), "noise", "be >= 0", self.noise)
+        check(bool(self.rate) and all(0 < r <= 1 for r in self.rate), "rate", "lie in (0, 1]", self.rate)
+        for name, least in {
+            "n_center": 0,
+            "n_cases": 0,
+            "seed": 0,
+            "devices": 1,
+            "validate_every": 1,
+        }.items():
+            value = getattr(self, name)
+            check(isinstance(value, int) and value >= least, name, f"be a whole number >= {least}", value)
+        check(self.max_minutes >= 0, "max_minutes", "be zero or positive", f"{self.max_minutes} min")
+        check(
+            self.checkpoint_minutes > 0, "checkpoint_minutes", "be positive", f"{self.checkpoint_minutes} min"
+        )
+        check(
+            self.batch_size % self.devices == 0,
+            "batch_size",
+            f"divide by {self.devices} devices",
+            self.batch_size,
+        )
+
+    @classmethod
+    def for_model(cls, model: str, *, data: str, **overrides: object) -> TrainConfig:
+        """Take the recipe of `model` and override it; an unknown name is a ValueError that lists the known ones."""
+        from segnets.models import model_class
+
+        known = [f.name for f in fields(cls)]
+        for name in overrides:
+            check_choice("training option", name, known)
+        values: dict[str, Any] = {
+            **asdict(model_class(model).recipe),
+            "model": model,
+            "data": data,
+            **overrides,
+        }
+        return cls(**values)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
+        """Undo `asdict` after JSON, which turns tuples into lists."""
+        return cls(**{**values, "noise": tuple(values["noise"]), "rate": tuple(values["rate"])})
+
+
+CHOICES = {"device": DEVICES, "precision": PRECISIONS, "resident": RESIDENT, "validate": VALIDATE}
+
+# What may change when a run is resumed: none of it decides what the network learns in the epochs done so far.
+MAY_CHANGE = frozenset(
+    ("data", "device", "epochs", "resident", "max_minutes", "checkpoint_minutes", "validate_every", "out")
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """What is saved beside the weights and inside every checkpoint.
+
+    train : the training configuration with `options` complete (defaults filled in)
+    class_names : names of the classes that the network tells apart, in the order of its logits
+    shape : (ny, nx) of the training images
+    data_hash : fingerprint of the cases that it was trained on
+    versions : of the software
+    """
+
+    train: TrainConfig
+    class_names: tuple[str, ...]
+    shape: tuple[int, int]
+    data_hash: str
+    versions: dict[str, str]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values only, as JSON and a weights-only checkpoint want them."""
+        values = asdict(self)
+        values["train"]["noise"] = list(self.train.noise)
+        values["train"]["rate"] = list(self.train.rate)
+        return {**values, "class_names": list(self.class_names), "shape": list(self.shape)}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
+        """Undo `to_dict`."""
+        ny, nx = values["shape"]
+        return cls(
+            train=TrainConfig.from_dict(values["train"]),
+            class_names=tuple(values["class_names"]),
+            shape=(ny, nx),
+            data_hash=values["data_hash"],
+            versions=dict(values["versions"]),
+        )
+
+
+def differing_fields(old: TrainConfig, new: TrainConfig) -> list[str]:
+    """Names of the fields that decide what is learnt and that differ."""
+    return [
+        f.name
+        for f in fields(old)
+        if f.name not in MAY_CHANGE and getattr(old, f.name) != getattr(new, f.name)
+    ]
+
+
+def resumed(old: TrainConfig, *, max_minutes: float | None, epochs: int | None) -> TrainConfig:
+    """Change in a stored configuration what a resuming user may set anew."""
+    return replace(
+        old,
+        max_minutes=old.max_minutes if max_minutes is None else max_minutes,
+        epochs=old.epochs if epochs is None else epochs,
+    )
+
+
+def parse_options(config_class: type, pairs: Iterable[str]) -> dict[str, OptionValue]:
+    """Turn `["n_blocks=7", "dc=hard"]` into typed options of `config_class`, a dataclass.
+
+    Errors (ValueError): a pair without "=", an unknown name (lists the known ones), a value of another type.
+    """
+    kinds = get_type_hints(config_class)
+    options: dict[str, OptionValue] = {}
+    for pair in pairs:
+        name, equals, text = pair.partition("=")
+        check(bool(equals), "option", "read name=value", repr(pair))
+        check_choice("option", name.strip(), [f.name for f in fields(config_class)])
+        options[name.strip()] = _parse(name.strip(), text.strip(), kinds[name.strip()])
+    return options
+
+
+def _parse(name: str, text: str, kind: type[OptionValue]) -> OptionValue:
+    if kind is bool:
+        check_choice(name, text.lower(), ("true", "false"))
+        return text.lower() == "true"
+    try:
+        value: OptionValue = kind(text)
+    except ValueError:
+        raise ValueError(f"{name} must be of type {kind.__name__}, got {text!r}") from None
+    return value

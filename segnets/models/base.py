@@ -1,0 +1,84 @@
+"""What every network promises: undersampled k-space and its mask in, class logits and images out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+
+from torch import Tensor, nn
+
+from segnets.config import Recipe, check, check_choice
+from segnets.losses import cross_entropy
+
+if TYPE_CHECKING:
+    from segnets.data import Batch
+
+
+class Output(NamedTuple):
+    """What a forward pass returns; a named tuple because Fabric and torch.compile walk through it.
+
+    logits : s_0 .. s_T, each (batch, class, y, x), unnormalised
+    images : x_0^(N), x_1 .. x_T, each (batch, 2, y, x), real and imaginary part
+    """
+
+    logits: tuple[Tensor, ...]
+    images: tuple[Tensor, ...]
+
+    @property
+    def segmentation(self) -> Tensor:
+        """(batch, class, y, x) logits of the network's answer: the last ones."""
+        return self.logits[-1]
+
+    @property
+    def image(self) -> Tensor:
+        """(batch, 2, y, x) the image behind the answer."""
+        return self.images[-1]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelConfig:
+    """Architecture options that every network has."""
+
+    n_classes: int = 4
+
+    def __post_init__(self) -> None:
+        check(self.n_classes >= 2, "n_classes", "be at least 2", self.n_classes)
+
+
+class SegmentationModel(nn.Module):
+    """A network from undersampled k-space to class logits.
+
+    Subclasses set the class attributes, take their `Config` and define `forward`; they may redefine `loss`.
+    """
+
+    paper: ClassVar[str]
+    description: ClassVar[str]
+    Config: ClassVar[type[ModelConfig]] = ModelConfig
+    recipe: ClassVar[Recipe] = Recipe()
+
+    config: ModelConfig
+
+    @classmethod
+    def configure(cls, options: Mapping[str, Any]) -> ModelConfig:
+        """Turn `options` into a checked `Config`; an unknown name is a ValueError that lists the known ones."""
+        for name in options:
+            check_choice("option", name, [f.name for f in fields(cls.Config)])
+        return cls.Config(**options)
+
+    def forward(self, kspace: Tensor, mask: Tensor) -> Output:
+        """Segment.
+
+        kspace : (batch, 2, ky, kx) float32, real and imaginary, centred, orthonormal, zero where not sampled,
+            scaled so that the largest magnitude of the zero-filled image is 1
+        mask : (batch, 1, ky, 1) or (batch, 1, ky, kx) float32, 1 = sampled
+        """
+        raise NotImplementedError
+
+    def loss(self, output: Output, batch: Batch) -> Tensor:
+        """Scalar training loss: cross-entropy of the last logits, mean over pixels and batch."""
+        return cross_entropy(output.segmentation, batch.labels)
+
+    def n_parameters(self) -> int:
+        """Count the trainable weights."""
+        return sum(p.numel() for p in self.parameters() if p.requires_grad)
