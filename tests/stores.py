@@ -1,4 +1,4 @@
-"""Small stores for tests, made by the real writer: ellipses whose k-space is exact and whose labels are known."""
+"""Small stores for tests, made by the real writer: ellipses with exact k-space and known labels."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIGNAL = np.array([0.0, 0.53, 0.32, 0.24])  # spin echo, TE 80 ms, TR 3 s
 def ellipse_labels(rng, shape):
     """(y, x) a head: CSF round GM round WM, with a CSF ventricle; every subject has another shape."""
     y, x = np.meshgrid(*(np.linspace(-1, 1, n, endpoint=False) for n in shape), indexing="ij")
-    cy, cx, turn = rng.uniform(-0.1, 0.1, 2).tolist() + [rng.uniform(-0.3, 0.3)]
+    cy, cx, turn = rng.uniform((-0.1, -0.1, -0.3), (0.1, 0.1, 0.3))
     u = (x - cx) * np.cos(turn) + (y - cy) * np.sin(turn)
     v = -(x - cx) * np.sin(turn) + (y - cy) * np.cos(turn)
     labels = np.zeros(shape, np.uint8)

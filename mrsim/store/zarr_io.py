@@ -27,7 +27,7 @@ UNHASHED = ("complete", "metadata_hash")
 
 
 def local_path(path: str | Path) -> Path | None:
-    """The path on this machine, or None where `path` is a URL of another file system."""
+    """Return the path on this machine, or None where `path` is a URL of another file system."""
     text = str(path)
     if text.startswith("file://"):
         return Path(unquote(urlsplit(text).path))
@@ -35,7 +35,7 @@ def local_path(path: str | Path) -> Path | None:
 
 
 def backing(path: str | Path, *, write: bool = False) -> ZarrStore:
-    """The Zarr store behind a directory, a zip file (read only) or any fsspec URL."""
+    """Open the Zarr store behind a directory, a zip file (read only) or any fsspec URL."""
     local = local_path(path)
     try:
         if local is None:
@@ -48,7 +48,7 @@ def backing(path: str | Path, *, write: bool = False) -> ZarrStore:
 
 
 def get(store: ZarrStore, key: str) -> bytes | None:
-    """The bytes under a key, or None."""
+    """Read the bytes under a key; None where there are none."""
     try:
         value = sync(store.get(key, default_buffer_prototype()))
     except (BadZipFile, FileNotFoundError, NotADirectoryError):
@@ -65,6 +65,11 @@ def delete(store: ZarrStore, key: str) -> None:
     """Remove a key, if it is there."""
     if sync(store.exists(key)):
         sync(store.delete(key))
+
+
+def clear(path: str | Path) -> None:
+    """Remove everything under a URL."""
+    sync(backing(path, write=True).clear())
 
 
 def keys(store: ZarrStore, prefix: str = "") -> frozenset[str]:
@@ -96,9 +101,7 @@ def skeleton(
         _create_array(group, name, spec, layout)
     for name, values in {**coords, **_axes(layout)}.items():
         _create_coordinate(group, name, values)
-    with (
-        warnings.catch_warnings()
-    ):  # Zarr v3 does not specify consolidation yet; readers without it ignore it
+    with warnings.catch_warnings():  # Zarr v3 does not specify consolidation yet
         warnings.simplefilter("ignore", UserWarning)
         zarr.consolidate_metadata(memory)
     files = {key: value for key in keys(memory) if (value := get(memory, key)) is not None}
@@ -107,7 +110,7 @@ def skeleton(
 
 
 def marked_complete(root: bytes) -> bytes:
-    """The root document of a finished store."""
+    """Turn the root document into that of a finished store."""
     return _with_attributes(root, complete=True)
 
 
@@ -117,13 +120,13 @@ def metadata_hash(root: Mapping[str, Any]) -> str:
     return digest({**root, "attributes": attributes})
 
 
-def digest(document: Any) -> str:
+def digest(document: object) -> str:
     """blake2b-16 of a JSON document, however it was spaced and ordered."""
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 
-def _with_attributes(root: bytes, **attributes: Any) -> bytes:
+def _with_attributes(root: bytes, **attributes: object) -> bytes:
     document = json.loads(root)
     document["attributes"].update(attributes)
     return json.dumps(document, indent=2).encode()
@@ -178,6 +181,6 @@ def _axes(layout: Layout) -> dict[str, NDArray[np.float64]]:
     """Positions of pixels and of k-space samples."""
     axes: dict[str, NDArray[np.float64]] = {}
     for name, n, spacing in zip("yx", layout.shape, layout.pixel_spacing, strict=True):
-        index = np.arange(n) - n // 2
+        index = (np.arange(n) - n // 2).astype(np.float64)
         axes[name], axes[f"k{name}"] = index * spacing, index / (n * spacing)
     return axes
