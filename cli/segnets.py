@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields
@@ -185,15 +186,16 @@ def finish_training(training: Callable[[], Path], quiet: bool) -> None:
 
 def finish(run_dir: Path, quiet: bool) -> None:
     """Draw the training curve and say where everything is."""
-    from segnets.pictures import draw_training_curve
+    from segnets.pictures import draw_training_curve, read_log
 
-    try:
-        picture = draw_training_curve(run_dir)
-    except (FileNotFoundError, ValueError):  # stopped before its first epoch was done
-        click.echo(f"{run_dir}: no epoch is finished yet; segnets train --resume {run_dir} goes on")
-        return
-    if not quiet:
-        click.echo(f"training curve: {picture}")
+    done = int(read_log(run_dir / "log.csv")["epoch"][-1]) if (run_dir / "log.csv").is_file() else 0
+    epochs = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))["train"]["epochs"]
+    if done and not quiet:
+        click.echo(f"training curve: {draw_training_curve(run_dir)}")
+    if done < epochs:
+        click.echo(
+            f"stopped after {done} of {epochs} epochs; segnets train --resume {run_dir} goes on", err=True
+        )
     click.echo(str(run_dir))
 
 
@@ -326,6 +328,10 @@ def predict(run: str, out: Path, form: str | None, overwrite: bool, quiet: bool,
     form = form or ("zarr" if out.suffix == ".zarr" else "nifti")
     for path in module.write_prediction(prediction, out, form, overwrite=overwrite):
         click.echo(str(path))
+    if form == "nifti" and not prediction.placed:
+        click.echo(
+            "the store does not say where its images are centred in the patient: RAS 0 is taken", err=True
+        )
 
 
 @contextmanager

@@ -53,6 +53,11 @@ class Prediction:
     thickness: float  # [m] slice thickness, 0 where the store does not say
     source: dict[str, Any]
 
+    @property
+    def placed(self) -> bool:
+        """Whether the store says where in the patient its images are centred; else RAS 0 is taken."""
+        return {"centre_y", "centre_x"} <= self.coords.keys()
+
     def subjects(self) -> list[int]:
         """Subjects in ascending order."""
         return [int(subject) for subject in np.unique(self.coords["subject"])]
@@ -150,7 +155,7 @@ def write_nifti(prediction: Prediction, folder: Path) -> None:
         image.header["descrip"] = f"segnets {prediction.source['model']}"[:79].encode()
         nibabel.save(image, folder / f"subject-{subject:02d}_labels.nii.gz")
     names = dict(enumerate(prediction.source["class_names"]))
-    write_json(folder / "labels.json", {"classes": names, **prediction.source})
+    write_json(folder / "labels.json", {"classes": names, "placed": prediction.placed, **prediction.source})
 
 
 def subject_volume(prediction: Prediction, subject: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
