@@ -12,7 +12,8 @@ from phantoms.phantom import BRAIN_ORACLE, OracleClasses, PhantomSource
 from phantoms.tissues import TISSUE_TABLES, TissueTable, table_for_field, tissue_table
 
 if TYPE_CHECKING:
-    from mrsim.recipe import PhantomSpec, Recipe
+    from mrsim.recipe import Recipe
+    from mrsim.recipe_parts import PhantomSpec
 
 DEFAULT_SUBJECTS = 20  # of the synthetic brain, which has as many as one likes
 
