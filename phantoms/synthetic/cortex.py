@@ -29,7 +29,7 @@ def core(y: float, z: float) -> float:
 @kernel
 def midline(x: float, noise: Array) -> float:
     """Distance [mm] to the right of the wavy mid-sagittal surface."""
-    return x - 1.1 * noise[BROAD]
+    return float(x - 1.1 * noise[BROAD])
 
 
 @kernel
@@ -41,7 +41,7 @@ def fissure(xm: float, y: float, z: float, half_width: float) -> float:
 
 @kernel
 def sylvian(x: float, y: float, z: float, noise: Array) -> float:
-    """Distance [mm] to the walls of the Sylvian fissure: a slab and, deep to it, the sheet over the insula."""
+    """Distance [mm] to the walls of the Sylvian fissure: a slab and the sheet over the insula."""
     ax = abs(x) + 1.6 * noise[FINE3]
     z = z + 1.8 * noise[FINE2] + 1.2 * noise[MIDDLE2]
     plane = (z + 7 + 0.36 * (y - 8)) * 0.94
@@ -51,13 +51,13 @@ def sylvian(x: float, y: float, z: float, noise: Array) -> float:
     edge = max(0.0, ellipsoid(0.0, y - 1, z - 3 + 0.25 * (y - 1), 1.0, 20.0, 14.0))
     sheet = sqrt((ax - surface) ** 2 + edge * edge)
     slab_width = 0.55 + 0.45 * noise[FINE] + 1.1 * bump(y - 15, 7.0)
-    return min(slab - max(slab_width, -0.2), sheet - max(0.55 + 0.55 * noise[FINE2], -0.2))
+    return float(min(slab - max(slab_width, -0.2), sheet - max(0.55 + 0.55 * noise[FINE2], -0.2)))
 
 
 @kernel
 def subarachnoid_gap(z: float, noise: Array) -> float:
     """Width [mm] of the fluid between the hull and the crowns of the gyri."""
-    return max(0.0, 1.0 + 0.6 * noise[BROAD] + 0.5 * noise[MIDDLE2]) * ramp(z, -25.0, 15.0)
+    return float(max(0.0, 1.0 + 0.6 * noise[BROAD] + 0.5 * noise[MIDDLE2]) * ramp(z, -25.0, 15.0))
 
 
 @kernel
@@ -88,7 +88,7 @@ def sulcal_distance(
     bottom = clip(scratch[12], 3.0, 26.0)
     below = max(0.0, depth - bottom)
     opening = a.sulcus * (1.35 - 1.15 * depth / (bottom + 2.0)) + 0.3 * noise[FINE2]
-    return sqrt(sheet * sheet + below * below) - max(opening, -0.3)
+    return float(sqrt(sheet * sheet + below * below) - max(opening, -0.3))
 
 
 @kernel

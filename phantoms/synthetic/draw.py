@@ -16,10 +16,11 @@ NOISE_NODES = 64  # nodes per side of the periodic noise
 NOISE_STEP = 4.0  # [mm] between its nodes
 SMOOTHNESS = (6.0, 6.0, 6.0, 10.0, 10.0, 22.0)  # [mm] Gaussian standard deviation behind each noise channel
 FINE, FINE2, FINE3, MIDDLE, MIDDLE2, BROAD = range(6)  # channels of Anatomy.noise
+GRAIN = len(SMOOTHNESS)  # a finer one, which kernels make from FINE2
 
 
 class Anatomy(NamedTuple):
-    """One subject as numbers; a named tuple because Numba kernels read it as it is.
+    """One subject as numbers; kernels take it `packed`, under the same names.
 
     scale : (3,) canonical -> subject axes
     rotation : (3, 3) small head tilt
@@ -120,8 +121,18 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
     )
 
 
+def packed(anatomy: Anatomy) -> Any:  # noqa: ANN401 - a NumPy record has no static type
+    """Return all but the noise as one NumPy record, which Numba passes from kernel to kernel as a pointer."""
+    fields = {name: np.asarray(value) for name, value in anatomy._asdict().items()}
+    fields = {name: value for name, value in fields.items() if value.ndim < 3}
+    record = np.zeros((), [(name, np.float64, value.shape) for name, value in fields.items()])
+    for name, value in fields.items():
+        record[name] = value
+    return record[()]
+
+
 def smooth_noise(rng: np.random.Generator, sigma: float) -> Array:
-    """Periodic Gaussian random field, (z, y, x) float32, unit variance, white noise blurred by `sigma` [mm]."""
+    """White noise blurred by `sigma` [mm]: (z, y, x) float32, periodic, unit variance."""
     n = NOISE_NODES
     white = np.fft.rfftn(rng.standard_normal((n, n, n), dtype=np.float32))
     k, kr = np.fft.fftfreq(n, NOISE_STEP), np.fft.rfftfreq(n, NOISE_STEP)  # [1/mm]
@@ -142,7 +153,7 @@ def tilt(angles: Array) -> Array:
 def tube(
     rng: np.random.Generator, points: tuple[tuple[float, ...], ...], jitter: float, calibre: float = 1.0
 ) -> Array:
-    """Tube (point, x y z radius) [mm] with every point moved by N(0, jitter) and its radius times `calibre`."""
+    """Tube (point, x y z radius) [mm], its points moved by N(0, jitter), its radii times `calibre`."""
     out = np.array(points, np.float64)
     out[:, :3] += rng.normal(0.0, jitter, (len(points), 3))
     out[:, 3] *= calibre

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import sqrt
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from scipy import ndimage
 
@@ -16,7 +16,7 @@ from phantoms.synthetic.shapes import (
     clip,
     ellipsoid,
     kernel,
-    parallel_kernel,
+    over_slabs,
     ramp,
     smooth_min,
     superellipsoid,
@@ -79,9 +79,9 @@ def brainstem(x: float, y: float, z: float) -> float:
 
 
 @kernel
-def cavity(x: float, y: float, z: float, cistern: float) -> float:
-    """Cranial cavity (inner table) with the spinal canal; negative inside."""
-    brain = cerebrum(x, y, z) - cistern
+def cavity(x: float, y: float, z: float, brain: float, cistern: float) -> float:
+    """Cranial cavity (inner table) around the cerebral distance `brain`, and spinal canal."""
+    brain = brain - cistern
     fossa = smooth_min(cerebellum(x, y, z) - 1.6, brainstem(x, y, z) - 3.0, 10.0)
     roof = ellipsoid(x, y + 42, z + 14, 30.0, 20.0, 16.0)
     sella = ellipsoid(x, y + 4, z + 18, 24.0, 17.0, 10.0)
@@ -99,17 +99,18 @@ def face(x: float, y: float, z: float) -> float:
     return smooth_min(smooth_min(smooth_min(front, neck, 14.0), nose, 10.0), ear, 3.0)
 
 
-@parallel_kernel
-def _implicit(a: Anatomy, start: Array, phi: Array) -> None:
-    """Fill phi (channel, z, y, x) with cavity, skull-free face and cerebrum."""
-    _, nz, ny, nx = phi.shape
-    for i in numba.prange(nz):
+@kernel
+def _implicit(cistern: float, phi: Array, first: int, last: int) -> None:
+    """Fill slab first..last of phi (channel, z, y, x) with cavity, face and cerebrum."""
+    _, _, ny, nx = phi.shape
+    for i in range(first, last):
         for j in range(ny):
             for k in range(nx):
-                z, y, x = start[0] + STEP * i, start[1] + STEP * j, start[2] + STEP * k
-                phi[0, i, j, k] = cavity(x, y, z, a.cistern)
+                z, y, x = START[0] + STEP * i, START[1] + STEP * j, START[2] + STEP * k
+                brain = cerebrum(x, y, z)
+                phi[0, i, j, k] = cavity(x, y, z, brain, cistern)
                 phi[1, i, j, k] = face(x, y, z)
-                phi[2, i, j, k] = cerebrum(x, y, z)
+                phi[2, i, j, k] = brain
 
 
 @kernel
@@ -151,7 +152,7 @@ def _eikonal(a: float, b: float, c: float, step: float) -> float:
 
 @kernel
 def redistance(phi: Array, step: float) -> Array:
-    """Signed distance (z, y, x) float32 [mm] to the zero level of phi: fast sweeping (Zhao, Math. Comp. 2005)."""
+    """Signed distance (z, y, x) [mm] to the zero level of phi by fast sweeping (Zhao, Math. Comp. 2005)."""
     nz, ny, nx = phi.shape
     d = _seed_distance(phi, step, 1e4)
     fixed = d < 1e4
@@ -179,7 +180,7 @@ def redistance(phi: Array, step: float) -> Array:
 def envelope(a: Anatomy) -> Envelope:
     """Compute the envelopes of one subject on the fixed grid."""
     phi = np.empty((3, *NODES), np.float32)
-    _implicit(a, np.array(START), phi)
+    over_slabs(partial(_implicit, a.cistern, phi), NODES[0])
     fields = np.empty((*NODES, 6), np.float32)
     inner = redistance(phi[0], STEP)
     z = START[0] + STEP * np.arange(NODES[0], dtype=np.float32)[:, None, None]
@@ -189,7 +190,7 @@ def envelope(a: Anatomy) -> Envelope:
     fields[..., SKIN] = redistance(skin, STEP)
     fields[..., CEREBRUM] = redistance(phi[2], STEP)
     smooth = ndimage.gaussian_filter(fields[..., CEREBRUM], 1.5)
-    gradient = np.stack(np.gradient(smooth)[::-1], axis=-1)
+    gradient = np.stack(list(np.gradient(smooth))[::-1], axis=-1)
     gradient /= np.sqrt((gradient**2).sum(axis=-1, keepdims=True)) + 1e-3
     fields[..., NORMAL_X:] = gradient
     return Envelope(fields=fields)
