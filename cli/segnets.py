@@ -325,10 +325,6 @@ def predict(run: str, out: Path, form: str | None, overwrite: bool, quiet: bool,
     form = form or ("zarr" if out.suffix == ".zarr" else "nifti")
     for path in module.write_prediction(prediction, out, form, overwrite=overwrite):
         click.echo(str(path))
-    if form == "nifti" and not prediction.placed:
-        click.echo(
-            "the store does not say where its images are centred in the patient: RAS 0 is taken", err=True
-        )
 
 
 if __name__ == "__main__":
