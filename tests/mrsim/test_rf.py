@@ -24,7 +24,7 @@ def test_a_pulse_of_phase_0_turns_mz_into_my():
 
 
 def test_hard_pulse_off_resonance():
-    """Closed form Mz = 1 - (b/w)^2 (1 - cos 2 pi w tau), w^2 = b^2 + f^2, at b = 250 Hz; physics.md section 8."""
+    """Mz = 1 - (b/w)^2 (1 - cos 2 pi w tau), w^2 = b^2 + f^2, at b = 250 Hz; physics.md section 8."""
     mxy, mz = played(hard(math.pi / 2, 1e-3, use="excitation"), [0, 250, 500, 1000])
     assert mz == pytest.approx([0, 0.197150, 0.613594, 0.998904], abs=1e-6)
     assert abs(mxy) == pytest.approx([1, 0.980373, 0.789622, 0.0468142], abs=1e-6)
@@ -40,7 +40,9 @@ def profile(flip, z_mm):
 
 def test_slice_profile_of_the_hamming_sinc():
     mxy = profile(math.pi / 2, [0, 1, 2, 2.5, 3, 4])
-    assert abs(mxy) == pytest.approx([1, 0.994629022, 0.838105389, 0.616773407, 0.355985612, 0.026742743], abs=1e-9)
+    assert abs(mxy) == pytest.approx(
+        [1, 0.994629022, 0.838105389, 0.616773407, 0.355985612, 0.026742743], abs=1e-9
+    )
     phase = np.angle(mxy / 1j)
     assert phase == pytest.approx(
         [0, -0.166589191, -0.242517421, -0.215780079, -0.173406917, -0.111771344], abs=1e-9

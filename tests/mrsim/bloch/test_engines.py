@@ -26,7 +26,7 @@ def coils_for(spins, n=2):
 @pytest.mark.parametrize("name", ["cartesian", "isochromat"])
 @pytest.mark.parametrize("rf", ["shaped", "ideal"])
 def test_engines_agree_with_the_reference(random_spins, name, rf):
-    """Random spins with B0, T2', slice profile, imperfect angles, short TR, two coils: to float32 rounding."""
+    """Random spins, B0, T2', slice profile, imperfect angles, short TR, two coils: to float32 rounding."""
     spins = random_spins(40)
     sequence = SpinEcho(rf=rf, flip=1.4, refocusing=2.8, tr=0.6, te=0.04, **SMALL)
     found, exact = (
@@ -46,10 +46,28 @@ def test_interpolation_of_the_table(random_spins, monkeypatch):
     spins = random_spins(4000, levels=LEVELS, spread=200.0)
     events = SpinEcho(matrix=(1, 4)).events()
     looked_up = cartesian._magnetisation(spins, events, 4)
-    monkeypatch.setattr(cartesian, "MAX_LEVELS", 0)
+    monkeypatch.setattr(table, "MAX_LEVELS", 0)
     monkeypatch.setattr(cartesian, "transverse", None)  # not called
     exact = cartesian._magnetisation(spins, events, 4)
     assert 0 < np.abs(looked_up - exact).max() < 1e-6 * np.abs(exact).max()
+
+
+def test_what_is_kept_changes_no_bit(random_spins):
+    """A slice after others of a wider and another range of frequencies, and alone."""
+    spins = random_spins(3000, levels=LEVELS, spread=40.0)
+    sequence = SpinEcho(**SMALL)
+    for other in (random_spins(3000, levels=LEVELS, spread=200.0, seed=2), spins):
+        after = simulate(other, sequence)
+    table._operators.results.clear()
+    table._tables.results.clear()
+    assert np.array_equal(after, simulate(spins, sequence))
+
+
+def test_levels_that_differ_in_the_last_bit_are_one():
+    z = np.array([1e-3, 0.25e-3, np.nextafter(0.25e-3, 1), -1e-3])
+    level, index = table.sorted_levels(z)
+    assert level.tolist() == [-1e-3, 0.25e-3, 1e-3]
+    assert index.tolist() == [2, 1, 1, 0]
 
 
 def test_operators_are_kept_for_another_te(random_spins, monkeypatch):
@@ -103,7 +121,7 @@ def test_tasks_pass_errors_on():
 
 
 def test_ideal_crushers_are_strong_gradients(make_spins):
-    """64 sub-spins across four crusher cycles against the ensemble; without crushers the FID of 160 deg stays."""
+    """64 sub-spins across four crusher cycles against the ensemble; without crushers an FID stays."""
     n = 64
     z = (np.arange(n) + 0.5) / n * 1e-3 - 0.5e-3
     sequence = SpinEcho(

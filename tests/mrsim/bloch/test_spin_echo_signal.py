@@ -157,7 +157,7 @@ def test_hahn_echo_refocuses_off_resonance(make_spins, engine):
 
 @every_engine
 def test_t2prime_is_refocused_at_the_spin_echo_only(make_spins, engine):
-    """180 at 25 ms, read at 60 ms: exp(-60/T2) exp(-10/T2'); read at 50 ms: T2 alone; physics.md section 5."""
+    """180 at 25 ms, read at 60 ms: exp(-60/T2) exp(-10/T2'); at 50 ms: T2 alone; physics.md section 5."""
     spins = make_spins(0.0, pd=1.0)
     assert simulate(spins, refocused((25e-3, 35e-3)), engine=engine).item() == pytest.approx(
         0.473626058, rel=1e-6
@@ -168,7 +168,7 @@ def test_t2prime_is_refocused_at_the_spin_echo_only(make_spins, engine):
 
 @every_engine
 def test_t2prime_bends_at_the_echo(make_spins, engine):
-    """During the readout |S| = exp(-R2 t) exp(-R2' |t - TE|): samples 1 ms apart, four before and three after."""
+    """During the readout |S| = exp(-R2 t) exp(-R2' |t - TE|): samples 1 ms apart, four before it."""
     sequence = SpinEcho(rf="ideal", bandwidth=1 / 8e-3, **PIXEL | {"matrix": (1, 8)})
     kspace = simulate(make_spins(0.0), sequence, engine=engine).ravel()
     t = sequence.sample_times
@@ -197,7 +197,7 @@ def test_relaxation_times_are_recovered_by_a_fit(make_spins, name):
         assert found == pytest.approx((tissue.pd, tissue.t1, tissue.t2), rel=1e-5)
 
 
-def test_hard_refocusing_pulse_of_finite_length_keeps_its_timing(make_spins):
+def test_hard_refocusing_pulse_of_finite_length_keeps_its_timing():
     """A 1 ms hard 180 on resonance inverts the dephasing clock in its centre."""
     one = Repetition()
     one.add(1e-3, pulse=0)
