@@ -32,7 +32,7 @@ def make_spins():
 
 @pytest.fixture
 def random_spins(make_spins):
-    """`n` spins of all tissues within `extent` [m], `spread` [Hz] off resonance; z from `levels` or anywhere."""
+    """`n` spins of all tissues within `extent` [m], `spread` [Hz] off, z of `levels` or any."""
 
     def make(n, *, extent=8e-3, spread=100.0, levels=None, seed=0):
         rng = np.random.default_rng(seed)
