@@ -84,7 +84,7 @@ def fossa_tissue(x: float, y: float, z: float, label: int, hull: float, noise: A
         label = WM
     if stem < 0 and (hull > -6 or abs(x) < 15):
         label = stem_tissue(x, y, z, stem, noise)
-    elif cisterns(x, y, z) < 0 and hull > -9:
+    elif (cisterns(x, y, z) < 0 and hull > -9) or (stem < 2.0 and -24 < z < -3 and y < -15):
         label = CSF
     if ventricles(x, y, z, 0.0, a) < 0:
         label = CSF

@@ -191,10 +191,10 @@ def sulcal_depth(mesh: Mesh, depth: float, noise: Array) -> Array:
     x, y, z = mesh.nodes.T
     medial = 0.45 * np.clip(1 - x / 12.0, 0, 1)
     tentorial = (
-        0.55 * np.clip((-38 - y) / 8, 0, 1) * np.clip((4 - z) / 10, 0, 1) * np.clip((58 - x) / 8, 0, 1)
+        0.40 * np.clip((-38 - y) / 8, 0, 1) * np.clip((4 - z) / 10, 0, 1) * np.clip((58 - x) / 8, 0, 1)
     )
     orbital = 0.45 * np.clip((y - 12) / 8, 0, 1) * np.clip((-8 - z) / 8, 0, 1) * np.clip((44 - x) / 8, 0, 1)
-    temporal = 0.30 * np.clip((y + 42) / 10, 0, 1) * np.clip((-14 - z) / 8, 0, 1)
+    temporal = 0.20 * np.clip((y + 42) / 10, 0, 1) * np.clip((-14 - z) / 8, 0, 1)
     shallow = np.maximum.reduce([medial, tentorial, orbital, temporal])
     return np.asarray(depth * (1 - shallow) + 3.5 * noise)
 

@@ -125,7 +125,7 @@ def coverings(
     if inner < 0.75 + 0.25 * noise[FINE]:
         return DURA
     falx = arch(y, z) > 1.8 and (y < -40 or z > 15 or y > 30)
-    if falx and abs(midline(x, noise)) < 0.4:
+    if falx and inner < 18 and abs(midline(x, noise)) < 0.4:
         return DURA
     if y < -40 and 0.6 < hull < 1.4 and z < 4 and abs(x) > 8:
         return DURA  # tentorium

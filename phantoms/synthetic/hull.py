@@ -28,6 +28,7 @@ NODES = (101, 121, 101)  # z y x
 CAVITY, SKIN, CEREBRUM, NORMAL_X, NORMAL_Y, NORMAL_Z = range(6)  # channels of Envelope.fields
 
 TEMPORAL = np.array([(37.0, 9.0, -30.0, 16.5), (42.0, -8.0, -28.0, 18.5), (47.0, -30.0, -18.0, 19.0)])
+PARAHIPPOCAMPAL = np.array([(20.0, -4.0, -21.0, 8.5), (22.0, -22.0, -19.0, 8.5), (22.0, -36.0, -12.0, 8.0)])
 
 
 class Envelope(NamedTuple):
@@ -46,20 +47,21 @@ def cerebrum(x: float, y: float, z: float) -> float:
     ax = abs(x)
     height = 76.0 if z > 5 else 47.0
     egg = superellipsoid(x, y + 15.5, z - 5, 69.0, 89.5, height, 2.2)
-    front = -28.0 + 0.16 * min(ax, 45.0) + 6.5 * ramp(y, 14.0, -6.0)
+    front = -27.5 + 0.15 * min(ax, 45.0) + 6.5 * ramp(y, 14.0, -6.0)
     back = -12.5 - 0.13 * ax - 0.05 * clip(-60.0 - y, 0.0, 40.0)
     floor = front + (back - front) * ramp(y, -20.0, -38.0)
     lobe = chain(ax, y, z, TEMPORAL)
-    return smooth_min(max(egg, 0.92 * (floor - z)), lobe, 7.0)
+    medial = chain(ax, y, z, PARAHIPPOCAMPAL)
+    return smooth_min(max(egg, 0.92 * (floor - z)), smooth_min(lobe, medial, 4.0), 6.0)
 
 
 @kernel
 def cerebellum(x: float, y: float, z: float) -> float:
     """Cerebellar hemispheres and vermis; negative inside."""
     ax = abs(x)
-    lobes = superellipsoid(ax - 25, y + 64, z + 39.5, 28.0, 29.0, 25.5, 2.2)
+    lobes = superellipsoid(ax - 25, y + 62.5, z + 39.5, 28.0, 30.5, 25.5, 2.2)
     vermis = ellipsoid(x, y + 63, z + 33, 14.0, 23.0, 21.0)
-    front = ellipsoid(ax - 15, y + 52, z + 26, 17.0, 15.0, 12.0)
+    front = ellipsoid(ax - 17, y + 51, z + 27, 19.0, 16.0, 12.5)
     lobes = smooth_min(lobes, front, 5.0)
     notch = 3.0 * max(0.0, 1 - ax / 9.0) * ramp(y, -74.0, -88.0)
     return smooth_min(lobes, vermis, 5.0) + notch
@@ -82,6 +84,8 @@ def brainstem(x: float, y: float, z: float) -> float:
 def cavity(x: float, y: float, z: float, brain: float, cistern: float) -> float:
     """Cranial cavity (inner table) around the cerebral distance `brain`, and spinal canal."""
     brain = brain - cistern
+    if z > 24:  # the posterior fossa ends far below
+        return brain
     fossa = smooth_min(cerebellum(x, y, z) - 1.6, brainstem(x, y, z) - 3.0, 10.0)
     roof = ellipsoid(x, y + 42, z + 14, 30.0, 20.0, 16.0)
     sella = ellipsoid(x, y + 4, z + 18, 24.0, 17.0, 10.0)
@@ -91,6 +95,8 @@ def cavity(x: float, y: float, z: float, brain: float, cistern: float) -> float:
 @kernel
 def face(x: float, y: float, z: float) -> float:
     """Face, neck, nose and ears; negative inside."""
+    if z > 30:
+        return 99.0
     ax = abs(x)
     front = superellipsoid(x, y - 8, z + 52, 66.0, 76.0, 66.0, 2.6)
     neck = superellipsoid(x, y + 30, z + 70, 74.0, 78.0, 62.0, 2.6)

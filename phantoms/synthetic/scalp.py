@@ -56,7 +56,7 @@ def bone_thickness(x: float, y: float, z: float, broad: float, skull: float) -> 
 def vault_tissue(out: float, bone: float, coarse: float, z: float, marrow: float) -> int:
     """Inner table, diploe, outer table."""
     inner, outer = 1.5, 1.7
-    patchy = coarse > -1.25 + marrow + 0.9 * ramp(z, -10.0, -45.0)
+    patchy = coarse > -1.1 + marrow + 0.9 * ramp(z, -10.0, -45.0)
     return MARROW if inner < out < bone - outer and patchy else SKULL
 
 
@@ -135,7 +135,7 @@ def soft_tissue(ax: float, y: float, z: float, above: float, skin: float, coarse
     lobule = fine + 0.35 * coarse
     if skin < 2.2:
         return MUSCLE_SKIN
-    if skin < 5.5 and lobule > 0.75:
+    if skin < 5.5 and lobule > 0.85:
         return FAT if lobule > 1.0 else CONNECTIVE
     muscle = muscles(ax, y, z)
     if muscle < 0:
@@ -146,9 +146,9 @@ def soft_tissue(ax: float, y: float, z: float, above: float, skin: float, coarse
         return CONNECTIVE if lobule < 0.8 else FAT
     if above < 2.0 and lobule > 1.1:
         return CONNECTIVE
-    if z < -10 and lobule > 1.25:
-        return FAT if lobule > 1.5 else CONNECTIVE
-    return MUSCLE if lobule < -1.45 else MUSCLE_SKIN
+    if z < -10 and lobule > 1.3:
+        return FAT if lobule > 1.45 else CONNECTIVE
+    return MUSCLE if lobule < -1.1 else MUSCLE_SKIN
 
 
 @kernel
