@@ -15,6 +15,11 @@ if TYPE_CHECKING:
 MODELS: dict[str, str] = {
     "seranet": "segnets.models.seranet:SERANet",
     "one-step": "segnets.models.one_step:OneStep",
+    "joint": "segnets.models.joint:Joint",
+    "crdn": "segnets.models.crdn:CRDN",
+    "fcn": "segnets.models.fcn:FCN2s",
+    "segnet": "segnets.models.segnet:SegNetUnpool",
+    "unet": "segnets.models.unet:BackboneUNet",
 }
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from torch import Tensor, nn
 
 from segnets.config import Recipe, check, check_choice
-from segnets.losses import cross_entropy
+from segnets.losses import cross_entropy, mean_squared_error
+from segnets.stages import Stage
 
 if TYPE_CHECKING:
     from segnets.data import Batch
@@ -20,10 +21,12 @@ class Output(NamedTuple):
 
     logits : s_0 .. s_T, each (batch, class, y, x), unnormalised
     images : x_0^(N), x_1 .. x_T, each (batch, 2, y, x), real and imaginary part
+    codes : what else a loss compares, such as latent codes; no answer of the network
     """
 
     logits: tuple[Tensor, ...]
     images: tuple[Tensor, ...]
+    codes: tuple[Tensor, ...] = ()
 
     @property
     def segmentation(self) -> Tensor:
@@ -56,8 +59,18 @@ class SegmentationModel(nn.Module):
     description: ClassVar[str]
     Config: ClassVar[type[ModelConfig]] = ModelConfig
     recipe: ClassVar[Recipe] = Recipe()
+    stages: ClassVar[tuple[Stage, ...]] = (Stage(name="train"),)
 
     config: ModelConfig
+
+    @property
+    def samples_itself(self) -> bool:
+        """Whether the network brings its own sampling pattern and must be given fully sampled k-space."""
+        return False
+
+    def lr_factor(self, name: str) -> float:  # noqa: ARG002 - for subclasses
+        """Factor on the learning rate of the parameter called `name`."""
+        return 1.0
 
     @classmethod
     def configure(cls, options: Mapping[str, Any]) -> ModelConfig:
@@ -82,3 +95,11 @@ class SegmentationModel(nn.Module):
     def n_parameters(self) -> int:
         """Count the trainable weights."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+
+class ReconstructionModel(SegmentationModel):
+    """A network that ends at the image: its output holds images and no logits."""
+
+    def loss(self, output: Output, batch: Batch) -> Tensor:
+        """Mean squared error against the fully sampled image, with its noise."""
+        return mean_squared_error(output.image, batch.image)
