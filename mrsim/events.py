@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,12 @@ class Events:
     def total_duration(self) -> float:
         """Length of the scan without the repetitions that only prepare the steady state [s]."""
         return float(self.duration.sum())
+
+    def first_repetition(self) -> Events:
+        """Cut the sequence down to its first repetition."""
+        end = self.start[1] if self.start.size > 1 else self.duration.size
+        columns = {name: getattr(self, name)[:end] for name, _, _ in _COLUMNS}
+        return replace(self, **columns, start=self.start[:1])
 
     def trajectory(self) -> Trajectory:
         """Follow the gradient moment and the dephasing clock through the sequence."""

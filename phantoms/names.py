@@ -11,6 +11,6 @@ def known(what: str, name: str, names: Iterable[str]) -> str:
     names = tuple(names)
     if name in names:
         return name
-    near = get_close_matches(str(name), names, n=1)
+    near = get_close_matches(str(name), names, n=1, cutoff=0.5)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise ValueError(f"{what} must be one of {', '.join(names)}, got {name!r}{hint}")

@@ -36,6 +36,7 @@ from phantoms.phantom import OracleClasses, PhantomError
 from phantoms.tissues import Tissue, TissueTable
 
 MS, PPM = 1e-3, 1e-6
+MAX_LABEL = 65535
 WATER, AIR = -9.05, 0.36  # [ppm] volume susceptibility, SI
 TABLE_KEYS = ("name", "field_strength", "oracle", "priority", "tissue")
 TISSUE_KEYS = (
@@ -112,10 +113,10 @@ def _labels(rows: list[dict[str, Any]]) -> tuple[tuple[int, ...], ...]:
     for row in rows:
         value = row.get("label")
         labels = value if isinstance(value, list) else [value]
-        for label in labels:
-            if type(label) is not int or label < 0:
+        for label in labels or [None]:
+            if type(label) is not int or not 0 <= label <= MAX_LABEL:
                 raise ValueError(
-                    f"label of {row['name']!r} must be a whole number >= 0 or several, got {value!r}"
+                    f"label of {row['name']!r} must be a whole number from 0 to {MAX_LABEL}, got {value!r}"
                 )
             if label in seen:
                 raise ValueError(

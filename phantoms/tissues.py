@@ -81,8 +81,8 @@ class TissueTable:
     def __post_init__(self) -> None:
         if not 0 < self.field_strength < math.inf:
             raise ValueError(f"field_strength must be positive and finite, got {self.field_strength} T")
-        if not 2 <= len(self.tissues) <= 256:
-            raise ValueError(f"tissues must be 2 to 256 (labels are uint8), got {len(self.tissues)}")
+        if not 2 <= len(self.tissues) <= 255:
+            raise ValueError(f"tissues must be 2 to 255 (labels are uint8), got {len(self.tissues)}")
         names = [t.name for t in self.tissues]
         if len(set(names)) != len(names):
             raise ValueError(f"tissues must have different names, got {', '.join(names)}")

@@ -117,7 +117,7 @@ class TrainConfig(Recipe):
 
     @classmethod
     def for_model(cls, model: str, *, data: str, **overrides: object) -> TrainConfig:
-        """Take the recipe of `model` and override it; an unknown name is a ValueError that lists the known ones."""
+        """Take the recipe of `model` and override it; an unknown name is a ValueError that lists all."""
         from segnets.models import model_class
 
         known = [f.name for f in fields(cls)]

@@ -19,15 +19,17 @@ def as_channels(values: Tensor) -> Tensor:
 def centred_fft2(image: Tensor) -> Tensor:
     """Image (..., y, x) complex -> k-space (..., ky, kx), DC at n // 2: S(k) = sum m(r) exp(-i 2 pi k.r)."""
     axes = (-2, -1)
-    corner: Tensor = torch.fft.fft2(torch.fft.ifftshift(image, dim=axes), norm="ortho")
-    return torch.fft.fftshift(corner, dim=axes)
+    corner = torch.fft.fft2(torch.fft.ifftshift(image, dim=axes), norm="ortho")
+    kspace: Tensor = torch.fft.fftshift(corner, dim=axes)
+    return kspace
 
 
 def centred_ifft2(kspace: Tensor) -> Tensor:
     """Inverse, and adjoint, of `centred_fft2`."""
     axes = (-2, -1)
-    corner: Tensor = torch.fft.ifft2(torch.fft.ifftshift(kspace, dim=axes), norm="ortho")
-    return torch.fft.fftshift(corner, dim=axes)
+    corner = torch.fft.ifft2(torch.fft.ifftshift(kspace, dim=axes), norm="ortho")
+    image: Tensor = torch.fft.fftshift(corner, dim=axes)
+    return image
 
 
 def to_kspace(image: Tensor) -> Tensor:

@@ -32,6 +32,6 @@ def model_class(name: str) -> type[SegmentationModel]:
 
 
 def build_model(name: str, options: Mapping[str, Any] | None = None) -> SegmentationModel:
-    """Build the network `name` with `options`, fields of its `Config`; torch's generator draws the weights."""
+    """Build the network `name` with `options`, fields of its `Config`; torch's generator draws weights."""
     cls = model_class(name)
     return cls(cls.configure(options or {}))

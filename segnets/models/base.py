@@ -74,7 +74,7 @@ class SegmentationModel(nn.Module):
 
     @classmethod
     def configure(cls, options: Mapping[str, Any]) -> ModelConfig:
-        """Turn `options` into a checked `Config`; an unknown name is a ValueError that lists the known ones."""
+        """Turn `options` into a checked `Config`; an unknown name is a ValueError that lists all."""
         for name in options:
             check_choice("option", name, [f.name for f in fields(cls.Config)])
         return cls.Config(**options)

@@ -1,0 +1,62 @@
+"""What a user can cause becomes one line; exit code 2 for usage, 1 for a failed run. A bug keeps its traceback."""
+
+from __future__ import annotations
+
+import functools
+import sys
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import click
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+# Errors whose message is one sentence for the user. By name, because importing them would load zarr or torch;
+# an error can only come from a module that is loaded.
+EXPECTED = (
+    "mrsim.store.case:StoreError",
+    "segnets.data:DataError",
+    "segnets.checkpoint:CheckpointError",
+    "segnets.train:TrainingError",
+)
+
+
+def checked(make: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+    """Call a constructor or parser; its ValueError becomes one usage line."""
+    try:
+        return make(*args, **kwargs)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def one_line_errors(command: Callable[P, T]) -> Callable[P, T]:
+    """Decorate a command: expected failures, a full disk and Ctrl-C end it with one line and exit code 1."""
+
+    @functools.wraps(command)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        try:
+            return command(*args, **kwargs)
+        except KeyboardInterrupt as error:
+            raise click.ClickException(str(error) or "interrupted") from None
+        except OSError as error:
+            raise click.ClickException(sentence(error)) from None
+        except Exception as error:
+            if isinstance(error, expected()):
+                raise click.ClickException(str(error)) from None
+            raise
+
+    return wrapped
+
+
+def expected() -> tuple[type[BaseException], ...]:
+    """Return the error classes of EXPECTED whose modules are loaded."""
+    pairs = (name.split(":") for name in EXPECTED)
+    return tuple(getattr(sys.modules[module], kind) for module, kind in pairs if module in sys.modules)
+
+
+def sentence(error: OSError) -> str:
+    """Say what the system refused, and where: `No space left on device: runs/x/last.pt`."""
+    if error.strerror is None:
+        return str(error)
+    return f"{error.strerror}: {error.filename}" if error.filename else error.strerror

@@ -1,0 +1,179 @@
+"""The same physics in slow, obvious NumPy: every spin through every event, float64, nothing shared with the kernels.
+
+A spin is a 3-vector; RF turns it with the rotation matrix of each raster step; encoding is what the gradients do to
+it on the way; the receiver adds all spins at every sample. Ideal crushers are an ensemble of eight phases.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrsim.bloch.weights import amplitudes, box_share, sub_positions
+from mrsim.constants import GAMMA_BAR
+from mrsim.events import Events
+from mrsim.rf import Pulse
+
+if TYPE_CHECKING:
+    from phantoms.phantom import Spins
+
+MEMBERS = 8  # of the crusher ensemble
+CONVERGED = 1e-12  # change of Mz from one preparing repetition to the next
+MOST_DUMMIES = 10_000
+
+Real = NDArray[np.float64]
+
+
+@dataclass(eq=False, kw_only=True, slots=True)
+class State:
+    """Magnetisation of every spin and ensemble member, and what the sequence has done to it so far.
+
+    m : (3, member, spin)
+    clock : [s] net dephasing time, see `mrsim.events.Trajectory`
+    """
+
+    m: Real
+    clock: float = 0.0
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
+class Isochromats:
+    """Point spins with all that acts on them.
+
+    position : (3, spin) [m]
+    freq : (spin,) [Hz]
+    t1 t2 t2prime : (spin,) [s]
+    weight : (coil, spin) complex128 share in the signal of each coil
+    """
+
+    position: Real
+    freq: Real
+    t1: Real
+    t2: Real
+    t2prime: Real
+    weight: NDArray[np.complex128]
+
+
+def reference(
+    spins: Spins, events: Events, coils: NDArray[np.complex64], n_sub: int
+) -> NDArray[np.complex64]:
+    """k-space (coil, ky, kx) of `spins`; coils (coil, spin), or (0, spin) for one uniform coil."""
+    return receive(isochromats(spins, events, coils, n_sub), events).astype(np.complex64)
+
+
+def isochromats(spins: Spins, events: Events, coils: NDArray[np.complex64], n_sub: int) -> Isochromats:
+    """Cut the cell of each spin into its sub-positions."""
+    offset, share = sub_positions(events, spins.cell[2], n_sub)
+    n = offset.size
+    position = np.tile(spins.position, n)
+    position[2] += np.repeat(offset, spins.tissue.size)
+    weight = amplitudes(spins, events)[spins.tissue]
+    weight = weight * box_share(spins.position[2], spins.cell[2], events.box)
+    sensitivity = coils if coils.shape[0] else np.ones((1, spins.tissue.size))
+    return Isochromats(
+        position=position,
+        freq=np.tile(spins.freq.astype(np.float64), n),
+        t1=np.tile(spins.t1[spins.tissue], n),
+        t2=np.tile(spins.t2[spins.tissue], n),
+        t2prime=np.tile(spins.t2prime[spins.tissue], n),
+        weight=np.concatenate([sensitivity * weight * part for part in share], axis=1).astype(np.complex128),
+    )
+
+
+def receive(spins: Isochromats, events: Events) -> NDArray[np.complex128]:
+    """k-space (coil, ky, kx) complex128 of point spins."""
+    state = State(m=np.zeros((3, MEMBERS, spins.freq.size)))
+    state.m[2] = 1.0
+    ends = np.append(events.start[1:], events.duration.size)
+    if events.steady_state:
+        _prepare(spins, events, state, range(int(events.start[0]), int(ends[0])))
+    kspace = np.zeros((spins.weight.shape[0], *events.matrix), np.complex128)
+    for event in range(events.duration.size):
+        if events.samples[event]:
+            kspace[:, events.line[event]] += _sample(spins, events, event, state)
+        advance(spins, events, event, state)
+    return kspace
+
+
+def _prepare(spins: Isochromats, events: Events, state: State, repetition: range) -> None:
+    """Repeat the first repetition until Mz no longer changes."""
+    for _ in range(MOST_DUMMIES):
+        before = state.m[2].copy()
+        for event in repetition:
+            advance(spins, events, event, state)
+        if np.abs(state.m[2] - before).max() < CONVERGED:
+            return
+    raise ValueError(f"sequence must reach a steady state, it did not in {MOST_DUMMIES} repetitions")
+
+
+def advance(spins: Isochromats, events: Events, event: int, state: State) -> None:
+    """Let one event act on every spin."""
+    gradient, duration = events.gradient[event], float(events.duration[event])
+    rate = spins.freq + GAMMA_BAR * (gradient @ spins.position)  # (spin,) [Hz]
+    if events.pulse[event] >= 0:
+        _play(events.pulses[events.pulse[event]], rate, spins, state)
+    else:
+        relax(spins, duration / 2, state.m)
+        state.m = turn(state.m, np.zeros_like(rate), np.zeros_like(rate), 2 * np.pi * rate * duration)
+        relax(spins, duration / 2, state.m)
+        state.clock += duration
+    if events.crusher[event]:
+        phase = 2 * np.pi * np.arange(MEMBERS) / MEMBERS
+        c, s, (x, y, _) = np.cos(phase)[:, None], np.sin(phase)[:, None], state.m.copy()
+        state.m[0], state.m[1] = x * c - y * s, x * s + y * c
+    if events.spoil[event]:
+        state.m[:2] = 0.0
+        state.m[2] = state.m[2].mean(axis=0)
+
+
+def _play(pulse: Pulse, rate: Real, spins: Isochromats, state: State) -> None:
+    for nutation in pulse.nutation:
+        relax(spins, pulse.dt / 2, state.m)
+        zero = np.zeros_like(rate)
+        state.m = turn(state.m, zero + nutation.real, zero + nutation.imag, 2 * np.pi * rate * pulse.dt)
+        relax(spins, pulse.dt / 2, state.m)
+    clock = state.clock + pulse.duration / 2
+    state.clock = pulse.duration / 2 + (0.0 if pulse.use == "excitation" else -clock)
+
+
+def turn(m: Real, bx: Real, by: Real, bz: Real) -> Real:
+    """Solve dM/dt = M x B for a constant field whose angles per component are bx, by, bz [rad]: Rodrigues."""
+    angle = np.sqrt(bx**2 + by**2 + bz**2)
+    safe = np.where(angle > 0, angle, 1.0)
+    axis = np.stack([bx, by, bz])[:, None] / safe  # (3, 1, spin)
+    along = (axis * m).sum(axis=0) * axis
+    across = np.cross(m, axis, axis=0)
+    return np.asarray(along + (m - along) * np.cos(angle) + across * np.sin(angle))
+
+
+def relax(spins: Isochromats, time: float, m: Real) -> None:
+    """T1 and T2 relaxation, in place."""
+    m[:2] *= np.exp(-time / spins.t2)
+    m[2] = 1 + (m[2] - 1) * np.exp(-time / spins.t1)
+
+
+def _sample(spins: Isochromats, events: Events, event: int, state: State) -> NDArray[np.complex128]:
+    """Signal (coil, sample) of one readout, each sample summed over spins on its own."""
+    m = (state.m[0] + 1j * state.m[1]).mean(axis=0)
+    rate = spins.freq + GAMMA_BAR * (events.gradient[event] @ spins.position)
+    n = int(events.samples[event])
+    line = np.empty((spins.weight.shape[0], n), np.complex128)
+    for i in range(n):
+        t = i * float(events.duration[event]) / n
+        decay = np.exp(-t / spins.t2 - abs(state.clock + t) / spins.t2prime)
+        line[:, i] = spins.weight @ (m * decay * np.exp(-2j * np.pi * rate * t))
+    return line
+
+
+def with_crusher_gradients(events: Events, cycles: float, length: float, axis: int = 2) -> Events:
+    """Replace ideal crushers by gradients of so many `cycles` over `length` [m] along `axis`.
+
+    Sub-spins spread over `length` then show what the ensemble average stands for.
+    """
+    gradient = events.gradient.copy()
+    crushers = np.flatnonzero(events.crusher)
+    gradient[crushers, axis] += cycles / (length * GAMMA_BAR * events.duration[crushers])
+    return replace(events, gradient=gradient, crusher=np.zeros_like(events.crusher))

@@ -1,0 +1,259 @@
+"""Training: from a configuration and a store to a run directory.
+
+All that is random in a step is a pure function of (seed, epoch, step, device rank), so a run that is killed
+and resumed makes the same steps as one that is not.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, replace
+from datetime import datetime
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+from lightning.fabric import Fabric
+
+from mrsim.store import Store
+from segnets.checkpoint import read_checkpoint, run_of, write_json
+from segnets.config import Recipe, RunConfig, TrainConfig, differing_fields, resumed
+from segnets.data import (
+    Batch,
+    Cases,
+    DataError,
+    Undersampling,
+    as_store,
+    data_hash,
+    evaluation_batches,
+    split_indices,
+)
+from segnets.feeding import SHARE_OF_MEMORY, Feed, free_memory, open_data
+from segnets.logs import Bar, Row, RunningScores
+from segnets.models import model_class
+from segnets.session import Progress, Session, TrainingError
+
+__all__ = ["TrainingError", "describe", "learning_rate", "resume", "train"]
+
+
+def train(config: TrainConfig, *, resume: bool = False, quiet: bool = False) -> Path:
+    """Train a network and return its run directory.
+
+    resume : go on from `last.pt` where `config.out` has one; a finished run returns at once
+    quiet : no progress bar; there is none without a terminal either
+
+    Errors, one sentence each: StoreError, DataError, CheckpointError, TrainingError, ValueError.
+    """
+    run = describe(config, as_store(config.data))
+    out = Path(config.out or Path("runs") / f"{config.model}-{datetime.now():%Y%m%d-%H%M%S}")
+    if (out / "last.pt").is_file() and epochs_done(out, run, resume) >= config.epochs:
+        return out
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "config.json", run.to_dict())
+    fabric = Fabric(
+        accelerator=accelerator(config.device),
+        devices=config.devices,
+        strategy="ddp_spawn" if config.devices > 1 else "auto",
+        precision=config.precision,  # type: ignore[arg-type]
+    )
+    fabric.launch(fit, run, out, quiet)  # type: ignore[arg-type]
+    return out
+
+
+def resume(
+    run_dir: str | Path, *, max_minutes: float | None = None, epochs: int | None = None, quiet: bool = False
+) -> Path:
+    """Go on with the run in `run_dir` as it was configured, for `max_minutes` more or to other `epochs`."""
+    last = Path(run_dir) / "last.pt"
+    config = run_of(read_checkpoint(last), last).train
+    config = replace(resumed(config, max_minutes=max_minutes, epochs=epochs), out=str(run_dir))
+    return train(config, resume=True, quiet=quiet)
+
+
+def describe(config: TrainConfig, store: Store) -> RunConfig:
+    """Fill in what the configuration leaves open; DataError or ValueError where it does not fit the store."""
+    options = {"n_classes": store.n_classes, **config.options}
+    if options["n_classes"] != store.n_classes:
+        raise DataError(
+            f"n_classes must be {store.n_classes} ({', '.join(store.class_names)}) for {store.path}, "
+            f"got {options['n_classes']}"
+        )
+    validate = config.validate
+    if validate == "auto":
+        validate = "validation" if store.indices("validation").size else "none"
+    if validate != "none":
+        split_indices(store, validate)
+    indices = split_indices(store, "train")
+    Undersampling(rate=config.rate, n_center=config.n_center, n_ky=store.shape[0])
+    model_options = asdict(model_class(config.model).configure(options))
+    return RunConfig(
+        train=replace(config, options=model_options, validate=validate),
+        class_names=store.class_names,
+        shape=store.shape,
+        data_hash=data_hash(store, indices[: config.n_cases or len(indices)]),
+        versions={name: _version(name) for name in ("mrsim", "torch", "lightning", "numpy")},
+    )
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "not installed"
+
+
+def epochs_done(out: Path, run: RunConfig, resume: bool) -> int:
+    """Return how far the run in `out` is; TrainingError unless it may be resumed and is the same as `run`."""
+    last = out / "last.pt"
+    if not resume:
+        raise TrainingError(f"{out} already holds a run; resume it or choose another directory")
+    payload = read_checkpoint(last)
+    old = run_of(payload, last)
+    if names := differing_fields(old.train, run.train):
+        was, now = getattr(old.train, names[0]), getattr(run.train, names[0])
+        raise TrainingError(f"{names[0]} must stay {was} where {out} is resumed, got {now}")
+    if old.data_hash != run.data_hash:
+        raise TrainingError(f"{run.train.data} does not hold the cases that {out} was trained on")
+    return int(payload["progress"]["epoch"])
+
+
+def accelerator(device: str) -> str:
+    """Return the device to use; TrainingError where there is no such."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise TrainingError("device must be cpu or auto on this machine, got cuda, which torch does not find")
+    return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
+
+
+def learning_rate(recipe: Recipe, epoch: int) -> float:
+    """Return the step size in an epoch, counted from 0: times `lr_gamma` after every `lr_step`."""
+    return float(recipe.lr * recipe.lr_gamma ** (epoch // recipe.lr_step))
+
+
+def fit(fabric: Fabric, run: RunConfig, out: Path, quiet: bool) -> None:
+    """Train on this device, from the last checkpoint in `out` if there is one."""
+    config, device = run.train, fabric.device
+    store = as_store(config.data)
+    session = Session(fabric, run, out)
+    feed = open_data(
+        store, noise=config.noise, device=device, resident=config.resident, n_cases=config.n_cases
+    )
+    sampling = Undersampling(rate=config.rate, n_center=config.n_center, n_ky=store.shape[0])
+    validation = validation_batches(store, config, device)
+    n_steps, progress = feed.n_steps(session.batch_size, fabric.world_size), session.progress
+    done = progress.epoch * n_steps + progress.step
+    with session, Bar(config.model, config.epochs * n_steps, done, enabled=session.main and not quiet) as bar:
+        bar.say(f"{config.model}: {session.model.n_parameters():,} weights; {feed.summary}")
+        while progress.epoch < config.epochs:
+            if not train_epoch(session, feed, sampling, bar):
+                return  # out of time; the checkpoint is written
+            row = epoch_row(session, n_steps)
+            if (progress.epoch + 1) % config.validate_every == 0:
+                row |= validate(session, validation)
+            session.finish_epoch(row)
+
+
+def train_epoch(session: Session, feed: Feed, sampling: Undersampling, bar: Bar) -> bool:
+    """Make the steps that are left of this epoch; False when the time was up before its end."""
+    config, progress, fabric = session.run.train, session.progress, session.fabric
+    session.set_learning_rate(learning_rate(config, progress.epoch))
+    stream = feed.epoch(
+        session.batch_size,
+        seed=config.seed,
+        epoch=progress.epoch,
+        first=progress.step,
+        rank=fabric.global_rank,
+        world=fabric.world_size,
+    )
+    for cases in timed(stream, progress, fabric.device):
+        session.seed_step()
+        batch = sampling.draw(cases, session.generator)
+        output = session.network(batch.kspace, batch.mask)
+        loss = session.model.loss(output, batch)
+        fabric.backward(loss)
+        if config.clip:
+            fabric.clip_gradients(session.network, session.optimiser, max_norm=config.clip)
+        session.optimiser.step()
+        session.optimiser.zero_grad()
+        session.scores.add(loss, output.segmentation, batch.labels)
+        progress.step += 1
+        bar.advance(f"epoch {progress.epoch + 1}/{config.epochs}", session.look())
+        if session.time_is_up():
+            return False
+    return True
+
+
+def timed(stream: Iterable[Cases], progress: Progress, device: torch.device) -> Iterator[Cases]:
+    """Pass the batches on and book how long each step takes and how much of that is waiting for its batch."""
+    batches = iter(stream)
+    while True:
+        start = time.perf_counter()
+        cases = next(batches, None)
+        progress.waited += time.perf_counter() - start
+        if cases is None:
+            if device.type == "cuda":
+                torch.cuda.synchronize(device)
+            progress.seconds += time.perf_counter() - start
+            return
+        yield cases
+        progress.seconds += time.perf_counter() - start
+
+
+def epoch_row(session: Session, n_steps: int) -> Row:
+    """Sum up the epoch: training loss and Dice over its own (changing) masks, speed, waiting."""
+    progress = session.progress
+    scores = session.total_scores()
+    row: Row = {
+        "epoch": progress.epoch + 1,
+        "step": (progress.epoch + 1) * n_steps,
+        "lr": learning_rate(session.run.train, progress.epoch),
+    }
+    row |= scores.summary(session.run.class_names)
+    row["samples_per_s"] = scores.n / progress.seconds
+    row["wait_share"] = progress.waited / progress.seconds
+    row["seconds"] = progress.seconds
+    return row
+
+
+def validation_batches(store: Store, config: TrainConfig, device: torch.device) -> Iterable[Batch]:
+    """Return the batches of the validation curve, at the first rate and noise level; kept where they fit."""
+    if config.validate == "none":
+        return []
+    n_pixels = store.indices(config.validate).size * store.shape[0] * store.shape[1]
+    batches = EvaluationBatches(store, config, device)
+    fit_in = 24 * n_pixels < SHARE_OF_MEMORY / 4 * free_memory(
+        device
+    )  # two complex64 and one int64 per pixel
+    return list(batches) if fit_in else batches
+
+
+class EvaluationBatches:
+    """`evaluation_batches` that can be gone through again and again."""
+
+    def __init__(self, store: Store, config: TrainConfig, device: torch.device) -> None:
+        self.store, self.config, self.device = store, config, device
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Read the split anew."""
+        c = self.config
+        return evaluation_batches(
+            self.store,
+            c.validate,
+            rate=c.rate[0],
+            noise=c.noise[0],
+            n_center=c.n_center,
+            batch_size=max(1, c.batch_size // c.devices),
+            device=self.device,
+        )
+
+
+@torch.no_grad()
+def validate(session: Session, batches: Iterable[Batch]) -> Row:
+    """Loss and Dice of the network as it is on `batches`, under names that begin with `val_`."""
+    scores = RunningScores(len(session.run.class_names), session.fabric.device)
+    session.network.eval()
+    for batch in batches:
+        output = session.network(batch.kspace, batch.mask)
+        scores.add(session.model.loss(output, batch), output.segmentation, batch.labels)
+    session.network.train()
+    return scores.summary(session.run.class_names, "val_") if scores.n else {}

@@ -1,0 +1,99 @@
+"""Small stores for tests, made by the real writer: ellipses with exact k-space and known labels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from mrsim.store import Layout, StoreWriter
+
+CLASSES = ("background", "CSF", "GM", "WM")
+SIGNAL = np.array([0.0, 0.53, 0.32, 0.24])  # spin echo, TE 80 ms, TR 3 s
+
+
+def ellipse_labels(rng, shape):
+    """(y, x) a head: CSF round GM round WM, with a CSF ventricle; every subject has another shape."""
+    y, x = np.meshgrid(*(np.linspace(-1, 1, n, endpoint=False) for n in shape), indexing="ij")
+    cy, cx, turn = rng.uniform((-0.1, -0.1, -0.3), (0.1, 0.1, 0.3))
+    u = (x - cx) * np.cos(turn) + (y - cy) * np.sin(turn)
+    v = -(x - cx) * np.sin(turn) + (y - cy) * np.cos(turn)
+    labels = np.zeros(shape, np.uint8)
+    for value, scale in ((1, 0.8), (2, 0.7), (3, 0.45), (1, 0.15)):
+        a, b = scale * rng.uniform(0.9, 1.1), scale * rng.uniform(0.75, 0.95)
+        labels[(u / a) ** 2 + (v / b) ** 2 < 1] = value
+    return labels
+
+
+def centred_fft2(image):
+    return np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(image, axes=(-2, -1)), norm="ortho"), axes=(-2, -1))
+
+
+def subject_arrays(subject, n_slices, shape, n_coils=1, seed=0):
+    """All arrays of one subject; a pure function of its arguments."""
+    rng = np.random.default_rng([seed, subject])
+    labels = np.stack([ellipse_labels(rng, shape) for _ in range(n_slices)])
+    phase = np.exp(1j * rng.uniform(-1, 1, (1, n_coils, 1, 1)))
+    y, x = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij")
+    angle = 2 * np.pi * np.arange(n_coils)[:, None, None] / n_coils
+    csm = (1 / (1 + (y - np.sin(angle)) ** 2 + (x - np.cos(angle)) ** 2) if n_coils > 1 else 1) * phase[0]
+    csm = np.broadcast_to(csm, (n_slices, n_coils, *shape)).astype(np.complex64)
+    b0 = np.broadcast_to(10 * y, labels.shape).astype(np.float32)
+    kspace = centred_fft2(SIGNAL[labels][:, None] * csm).astype(np.complex64)
+    return {"kspace": kspace, "labels": labels, "tissue": labels, "csm": csm, "b0": b0}
+
+
+def split_of(n_subjects):
+    """Of three or more subjects the last is for the test, of four or more the one before for validation."""
+    split = np.zeros(n_subjects, np.uint8)
+    if n_subjects >= 3:
+        split[-1] = 2
+    if n_subjects >= 4:
+        split[-2] = 1
+    return split
+
+
+def test_layout(n_subjects=4, slices=3, shape=(32, 40), *, n_coils=1, codec="none"):
+    return Layout(
+        n_subjects=n_subjects,
+        n_slices=slices,
+        shape=shape,
+        pixel_spacing=(2e-3, 2e-3),
+        class_names=CLASSES,
+        tissue_names=CLASSES,
+        n_coils=n_coils,
+        b0=True,
+        csm=n_coils > 1,
+        codec=codec,
+    )
+
+
+test_layout.__test__ = False
+
+
+def begin_test_store(path, layout, *, seed=0, overwrite=False):
+    n_subjects, n_slices = layout.n_subjects, layout.n_slices
+    rng = np.random.default_rng(seed)
+    coords = {
+        "subject": np.repeat(np.arange(n_subjects), n_slices),
+        "slice": np.tile(np.arange(n_slices), n_subjects),
+        "slice_position": np.tile(np.arange(n_slices) * 2e-3, n_subjects),
+        "te": np.repeat(rng.uniform(76e-3, 84e-3, n_subjects), n_slices),
+        "tr": np.repeat(rng.uniform(2.85, 3.15, n_subjects), n_slices),
+        "flip": np.full(n_subjects * n_slices, np.pi / 2),
+        "split": np.repeat(split_of(n_subjects), n_slices),
+    }
+    attrs = {"recipe": {"name": "ellipses"}, "recipe_hash": f"ellipses-{seed}", "seed": seed, "versions": {}}
+    return StoreWriter.create(path, layout, coords, attrs, overwrite=overwrite)
+
+
+def write_test_store(
+    path, n_subjects=4, slices=3, shape=(32, 40), *, n_coils=1, seed=0, codec="none"
+) -> Path:
+    """A finished store of `n_subjects` x `slices` ellipse heads; train, validation and test by subject."""
+    layout = test_layout(n_subjects, slices, shape, n_coils=n_coils, codec=codec)
+    writer = begin_test_store(path, layout, seed=seed)
+    for rank in writer.pending():
+        writer.write_subject(rank, subject_arrays(rank, slices, shape, n_coils, seed))
+    writer.finish()
+    return path
