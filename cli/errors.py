@@ -1,4 +1,4 @@
-"""What a user can cause becomes one line; exit code 2 for usage, 1 for a failed run. A bug keeps its traceback."""
+"""What a user can cause becomes one line: exit code 2 for usage, 1 for a failure. Bugs keep a traceback."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ T = TypeVar("T")
 # Errors whose message is one sentence for the user. By name, because importing them would load zarr or torch;
 # an error can only come from a module that is loaded.
 EXPECTED = (
+    "mrsim.generate:GenerateError",
+    "mrsim.slices:SliceError",
     "mrsim.store.case:StoreError",
+    "phantoms.phantom:PhantomError",
     "segnets.data:DataError",
     "segnets.checkpoint:CheckpointError",
     "segnets.train:TrainingError",

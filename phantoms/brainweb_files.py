@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phantoms._brainweb_sums import LABEL_SHA256
-from phantoms.phantom import PhantomError
+from phantoms.phantom import PhantomError, one_line
 
 if TYPE_CHECKING:
     from scipy.io import netcdf_variable
@@ -119,8 +119,10 @@ def _from_minc(data: bytes) -> Labels:
         except Exception:
             if len(data) < N_VOXELS:
                 raise TruncatedError(f"{len(data)} bytes are too few for {N_VOXELS} voxels") from first
-            raise ValueError(f"its NetCDF header is damaged ({first})") from first
+            raise ValueError(f"its NetCDF header is damaged ({one_line(first)})") from first
     image = variables["image"]
+    if len(data) - image.data.nbytes > 2**20:
+        raise ValueError("other data follow the volume")
     _check_grid(image, variables)
     return _unscaled(image, variables)
 
@@ -161,7 +163,7 @@ def _unscaled(image: netcdf_variable, variables: Variables) -> Labels:
 
 
 def _whole(values: NDArray[np.floating[Any]]) -> Labels:
-    rounded = np.rint(values)
+    rounded: NDArray[np.floating[Any]] = np.rint(values)
     if not (np.abs(values - rounded) < ROUNDING).all() or rounded.min() < 0 or rounded.max() > 255:
         raise ValueError("it holds fractions, not labels: take the crisp volume, not a fuzzy one")
     return rounded.astype(np.uint8)
@@ -180,7 +182,7 @@ def _from_nifti(data: bytes, header: int) -> Labels:
         image = (nibabel.Nifti1Image if header == 348 else nibabel.Nifti2Image).from_bytes(data)
         values = np.asanyarray(image.dataobj)
     except Exception as error:  # nibabel meets damage with errors of its own and of NumPy
-        raise ValueError(f"its NIfTI header or data are damaged ({error})") from error
+        raise ValueError(f"its NIfTI header or data are damaged ({one_line(error)})") from error
     labels = values if values.dtype == np.uint8 else _whole(values)
     if sorted(labels.shape) != sorted(SHAPE):
         raise ValueError(f"a crisp volume must have {SHAPE} voxels, got {labels.shape}")

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from phantoms.phantom import Phantom, PhantomError
+from phantoms.phantom import Phantom, PhantomError, one_line
 from phantoms.table_file import MAX_LABEL, TableFile, read_table
 
 UNIT = {
@@ -106,7 +106,7 @@ def _read(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
         values = np.asanyarray(image.dataobj)
         unit = UNIT[header.get_xyzt_units()[0]]
     except Exception as error:  # nibabel meets damage with errors of its own, of zlib and of NumPy
-        raise PhantomError(f"label map {path} cannot be read: {error}") from error
+        raise PhantomError(f"label map {path} cannot be read: {one_line(error)}") from error
     affine = np.array(image.affine, dtype=np.float64)
     affine[:3] *= unit
     return values, affine

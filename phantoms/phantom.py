@@ -18,6 +18,11 @@ class PhantomError(ValueError):
     """Phantom data that is missing, damaged or foreign; the message is one sentence for the user."""
 
 
+def one_line(error: Exception) -> str:
+    """Return what `error` says, without the line breaks that some libraries put in."""
+    return " ".join(str(error).split())
+
+
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class OracleClasses:
     """How tissue classes are grouped into the classes that a network has to find.

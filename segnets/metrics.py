@@ -21,6 +21,7 @@ Mask = NDArray[np.bool_]
 Labels = NDArray[np.integer]
 Spacing = tuple[float, ...]
 
+SSIM_WINDOW = 11  # [pixels]
 SCORED, BOTH_EMPTY, MISSED, SPURIOUS = "scored", "both empty", "missed", "spurious"
 
 
@@ -144,7 +145,7 @@ def mean_present(values: ArrayLike) -> float:
 def psnr(
     image: NDArray[np.floating], reference: NDArray[np.floating], data_range: float | None = None
 ) -> float:
-    """Peak signal-to-noise ratio, 20 log10(range / RMSE) [dB]; range = maximum of the reference by default."""
+    """Peak signal-to-noise ratio, 20 log10(range / RMSE) [dB]; range = reference maximum by default."""
     peak = float(reference.max()) if data_range is None else data_range
     rmse = math.sqrt(float(np.mean((image.astype(np.float64) - reference) ** 2)))
     return math.inf if rmse == 0 else 20 * math.log10(peak / rmse)
@@ -156,8 +157,10 @@ def ssim(
     """Structural similarity of two (y, x) images (Wang et al. 2004), Gaussian window 11 x 11, sigma 1.5.
 
     The mean is over pixels whose window lies inside the image; K1 = 0.01, K2 = 0.03; the range is the maximum
-    of the reference unless given.
+    of the reference unless given. ValueError for an image that is smaller than the window.
     """
+    if min(reference.shape) < SSIM_WINDOW:
+        raise ValueError(f"image must be at least {SSIM_WINDOW} pixels wide and high, got {reference.shape}")
     peak = float(reference.max()) if data_range is None else data_range
     a, b = image.astype(np.float64), reference.astype(np.float64)
     mean_a, mean_b = _window(a), _window(b)

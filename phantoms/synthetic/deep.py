@@ -6,23 +6,23 @@ from math import atan2, pi, sqrt
 
 import numpy as np
 
-from phantoms.synthetic.cortex import arch
-from phantoms.synthetic.draw import FINE, FINE2, MIDDLE, NOISE_STEP, Anatomy
+from phantoms.synthetic.cortex import arch, midline
+from phantoms.synthetic.draw import FINE, FINE2, FINE3, MIDDLE, MIDDLE2, Anatomy
 from phantoms.synthetic.hull import brainstem, cerebellum
 from phantoms.synthetic.names import CSF, GM, WM
-from phantoms.synthetic.shapes import Array, chain, ellipsoid, kernel, ramp, smooth_min, texture
+from phantoms.synthetic.shapes import Array, chain, ellipsoid, kernel, ramp, smooth_min
+
 
 PEDUNCLE = np.array([(9.0, -30.0, -33.0, 7.0), (15.0, -52.0, -36.0, 7.5)])  # middle cerebellar peduncle
 
 
 @kernel
-def deep_tissue(x: float, y: float, z: float, label: int, a: Anatomy) -> int:
+def deep_tissue(x: float, y: float, z: float, label: int, noise: Array, a: Anatomy) -> int:
     """Overwrite `label` with deep grey matter and ventricles where there are any."""
     ax = abs(x)
     if ax > 46 or y > 44 or y < -82 or z > 40 or z < -34:
         return label
-    n = NOISE_STEP
-    rough = 0.8 * texture(a.noise, FINE, x / n, y / n, z / n)
+    rough = 0.8 * noise[FINE]
     if ventricles(x, y, z, rough, a) < 0:
         return CSF
     thalamus = ellipsoid(ax - 11.5, y + 18 + 0.5 * (ax - 11), z - 7, 9.0, 15.0, 9.0) + 0.7 * rough
@@ -47,11 +47,13 @@ def ventricles(x: float, y: float, z: float, rough: float, a: Anatomy) -> float:
     """Distance to the lateral, third and fourth ventricles and the aqueduct; negative inside."""
     ax = abs(x)
     lateral = chain(ax + 0.6 * rough, y, z, a.lateral)
+    lateral = min(lateral, chain(ax + 0.6 * rough, y, z, a.frontal_horn))
+    lateral = min(lateral, chain(ax, y, z, a.body))
     septum = 0.6 - ax
     out = max(lateral, septum)
     out = min(out, chain(ax + 0.5 * rough, y, z, a.temporal_horn))
-    slit = ellipsoid(x, y + 11, z + 1, 2.1 * a.ventricle, 17.0, 12.0)
-    commissure = ellipsoid(x, y + 13, z - 3, 5.0, 3.0, 3.0)
+    slit = ellipsoid(x, y + 12, z - 0.2 * (y + 12), 2.2 * a.ventricle, 17.0, 13.0)
+    commissure = ellipsoid(x, y + 12, z - 5, 5.0, 2.5, 2.5)
     out = min(out, max(slit, -commissure))
     aqueduct = sqrt(x * x + (y + 31 - 0.28 * (z + 14)) ** 2) - 1.1
     out = min(out, max(aqueduct, max(z + 2, -26 - z)))
@@ -69,20 +71,18 @@ def cisterns(x: float, y: float, z: float) -> float:
 
 
 @kernel
-def fossa_tissue(x: float, y: float, z: float, label: int, hull: float, a: Anatomy) -> int:
+def fossa_tissue(x: float, y: float, z: float, label: int, hull: float, noise: Array, a: Anatomy) -> int:
     """Overwrite `label` with brainstem and cerebellum, which end at the tentorium (cerebral distance `hull`)."""
     if z > 4 or z < -95 or y > -2 or y < -104 or abs(x) > 62:
         return label
     stem = brainstem(x, y, z)
-    n = NOISE_STEP
-    rough = texture(a.noise, FINE, x / n, y / n, z / n)
     bed = cerebellum(x, y, z)
     if bed < 0 and hull > 1.0:
-        tissue = cerebellar_tissue(x, y, z, -bed, rough, a)
+        tissue = cerebellar_tissue(x, y, z, -bed, noise, a)
         if tissue != CSF or stem > 0:
             label = tissue
     if stem < 0 and (hull > -6 or abs(x) < 15):
-        label = stem_tissue(x, y, z, stem, rough, a)
+        label = stem_tissue(x, y, z, stem, noise)
     elif cisterns(x, y, z) < 0 and hull > -9:
         label = CSF
     if ventricles(x, y, z, 0.0, a) < 0:
@@ -91,7 +91,7 @@ def fossa_tissue(x: float, y: float, z: float, label: int, hull: float, a: Anato
 
 
 @kernel
-def stem_tissue(x: float, y: float, z: float, stem: float, rough: float, a: Anatomy) -> int:
+def stem_tissue(x: float, y: float, z: float, stem: float, noise: Array) -> int:
     """White matter with the red nucleus, substantia nigra, periaqueductal and tegmental grey, and olives."""
     ax = abs(x)
     red = ellipsoid(ax - 5.0, y + 20, z + 9, 2.8, 3.0, 4.5)
@@ -100,41 +100,42 @@ def stem_tissue(x: float, y: float, z: float, stem: float, rough: float, a: Anat
     grey = max(grey, max(z - 1, -22 - z))
     tegmentum = ellipsoid(ax - 4, y + 37, z + 33, 5.0, 2.0, 12.0)
     olive = ellipsoid(ax - 5.5, y + 33, z + 54, 2.0, 2.5, 6.0)
-    if min(min(red, nigra), min(grey, min(tegmentum, olive))) + 0.5 * rough < 0 and stem < -1.0:
+    if min(min(red, nigra), min(grey, min(tegmentum, olive))) + 0.5 * noise[FINE] < 0 and stem < -1.0:
         return GM
-    n = NOISE_STEP
-    speckle = texture(a.noise, FINE2, 2.2 * x / n, 2.2 * y / n, 1.2 * z / n)
-    if speckle > 1.75 and stem < -3.0 and z < -20:
+    if noise[FINE2] > 1.7 and stem < -3.0 and z < -20:
         return GM
     return WM
 
 
 @kernel
-def cerebellar_tissue(x: float, y: float, z: float, depth: float, rough: float, a: Anatomy) -> int:
-    """Folia around the arbor vitae: fissures are sheets of constant angle about the fastigium."""
+def cerebellar_tissue(x: float, y: float, z: float, depth: float, noise: Array, a: Anatomy) -> int:
+    """Folia around the arbor vitae: fissures are sheets of constant angle about the fastigium, in three ranks."""
     ax = abs(x)
-    n = NOISE_STEP
-    broad = texture(a.noise, MIDDLE, x / n, y / n, z / n)
     dy, dz = y + 50 + 0.14 * ax, z + 35 + 0.06 * ax
     radius = sqrt(dy * dy + 1.15 * dz * dz) + 1e-3
-    angle = atan2(dz, -dy) + 0.10 * broad + 0.045 * rough + 0.10 * (ax / 25)
-    gap, middle = lobule(angle, a.lobule_angles)
-    fissure = radius * gap
-    bottom = 13.0 + 2.0 * broad
-    lobular = sqrt(fissure * fissure + max(0.0, depth - bottom) ** 2)
-    leaf = 0.5 * radius * abs(middle - 2 * abs(gap - 0.5 * middle)) * 0.5
-    shallow = 4.5 + 1.0 * rough
-    folial = sqrt(leaf * leaf + max(0.0, depth - shallow) ** 2)
-    pial = smooth_min(depth, min(lobular - 0.42 * ramp(depth, 14.0, 2.0), folial - 0.1), 1.2)
+    angle = atan2(dz, -dy) + 0.16 * noise[MIDDLE] + 0.05 * noise[FINE] + 0.004 * ax
+    gap, half = lobule(angle, a.lobule_angles)
+    primary = sheet(radius * gap, depth - 16.0 - 3.0 * noise[MIDDLE2])
+    secondary = sheet(radius * (half - gap), depth - 8.0 - 2.0 * noise[FINE2])
+    tertiary = sheet(radius * abs(gap - 0.5 * half), depth - 4.0 - 1.5 * noise[FINE3])
+    open_ = 0.5 * ramp(depth, 12.0, 1.0)
+    walls = min(primary - open_, min(secondary - 0.4 * open_, tertiary))
+    pial = smooth_min(depth, walls, 1.2)
     nucleus = ellipsoid(ax - 15, y + 56, z + 36, 7.0, 6.0, 4.0)
-    if abs(nucleus + 0.8 + 0.4 * rough) < 0.8:
-        return GM
-    peduncle = chain(ax, y, z, PEDUNCLE)
-    if peduncle < 0:
+    if abs(nucleus + 0.8 + 0.4 * noise[FINE]) < 0.8:
+        return GM  # dentate nucleus
+    if chain(ax, y, z, PEDUNCLE) < 0:
         return WM
     if pial < 0:
         return CSF
-    return GM if pial < 2.35 + 0.25 * rough else WM
+    return GM if pial < 2.3 + 0.3 * noise[FINE2] else WM
+
+
+@kernel
+def sheet(distance: float, beyond: float) -> float:
+    """Distance to a sheet that ends `beyond` [mm] above this point when positive."""
+    below = max(0.0, beyond)
+    return sqrt(distance * distance + below * below)
 
 
 @kernel
@@ -169,10 +170,9 @@ def arteries(x: float, y: float, z: float, a: Anatomy) -> float:
 
 
 @kernel
-def venous(x: float, y: float, z: float, inner: float, hull: float, a: Anatomy) -> float:
+def venous(x: float, y: float, z: float, inner: float, hull: float, noise: Array) -> float:
     """Distance to the sagittal, straight and transverse sinuses; `inner` is the depth below the skull."""
-    n = NOISE_STEP
-    xm = x - 0.9 * texture(a.noise, MIDDLE, x / n, y / n, z / n)
+    xm = midline(x, noise)
     out = 99.0
     if z > 2 and arch(y, z) > 1.4:
         out = abs(xm) * 1.1 + 0.62 * inner - 3.4 - 0.8 * ramp(y, 30.0, -60.0)

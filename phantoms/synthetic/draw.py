@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 NOISE_NODES = 64  # nodes per side of the periodic noise
 NOISE_STEP = 4.0  # [mm] between its nodes
-SMOOTHNESS = (6.0, 6.0, 10.0, 22.0)  # [mm] standard deviation of the Gaussian that made each noise channel
-FINE, FINE2, MIDDLE, BROAD = range(4)  # channels of Anatomy.noise
+SMOOTHNESS = (6.0, 6.0, 6.0, 10.0, 10.0, 22.0)  # [mm] Gaussian standard deviation behind each noise channel
+FINE, FINE2, FINE3, MIDDLE, MIDDLE2, BROAD = range(6)  # channels of Anatomy.noise
 
 
 class Anatomy(NamedTuple):
@@ -23,13 +23,14 @@ class Anatomy(NamedTuple):
 
     scale : (3,) canonical -> subject axes
     rotation : (3, 3) small head tilt
-    warp : (x y z, z, y, x) float32 [mm] smooth displacement on the noise grid
-    noise : (channel, z, y, x) float32 unit-variance periodic noise, channels FINE FINE2 MIDDLE BROAD
+    warp : (z, y, x, 3) float32 [mm] smooth displacement along x, y, z on the noise grid
+    noise : (z, y, x, channel) float32 unit-variance periodic noise
     ventricle cortex sulcus wavelength : relative calibre; thickness, sulcal half width, gyral spacing [mm]
     cistern skull scalp : [mm] subarachnoid space, bone and soft tissue thickness
     sulcal_depth : [mm] depth of secondary sulci
     marrow : offset of the diploe's share
-    lateral temporal_horn caudate hippocampus arteries : tubes (point, x y z radius) [mm], right side
+    lateral frontal_horn body temporal_horn caudate hippocampus carotid middle anterior posterior basilar :
+        tubes (point, x y z radius) [mm], right side
     """
 
     scale: Array
@@ -47,6 +48,8 @@ class Anatomy(NamedTuple):
     marrow: float
     lobule_angles: Array
     lateral: Array
+    frontal_horn: Array
+    body: Array
     temporal_horn: Array
     caudate: Array
     hippocampus: Array
@@ -57,8 +60,10 @@ class Anatomy(NamedTuple):
     basilar: Array
 
 
-LATERAL = ((7, 29, 2, 3.2), (8, 22, 8, 4.8), (9, 10, 14, 5.2), (9, -6, 20, 4.6), (13, -22, 22, 5.0),
+LATERAL = ((8, 29, 5, 3.2), (8, 22, 10, 4.6), (8.5, 10, 15, 4.8), (9, -6, 20, 4.6), (13, -22, 22, 5.0),
            (22, -37, 17, 6.6), (25, -54, 10, 4.2), (22, -70, 6, 2.0))  # fmt: skip
+FRONTAL_HORN = ((5, 2, 9, 2.4), (7, 16, 5, 4.0), (8.5, 29, 2, 3.0))
+BODY = ((5, 10, 14, 2.6), (5, -6, 18.5, 2.8), (7, -20, 20, 2.8))
 TEMPORAL_HORN = ((23, -38, 14, 5.0), (32, -36, 0, 3.4), (35, -22, -13, 2.4), (31, -9, -20, 1.8))
 CAUDATE = ((11, 16, 0, 6.5), (13.5, 12, 9, 6.4), (16, 2, 17, 5.0), (19, -14, 21, 3.4), (26, -30, 19, 2.3),
            (33, -33, 4, 1.5))  # fmt: skip
@@ -83,25 +88,27 @@ def subject_rng(seed: int, subject: int) -> np.random.Generator:
 
 def draw_anatomy(rng: np.random.Generator) -> Anatomy:
     """Draw one healthy adult head."""
-    noise = np.stack([smooth_noise(rng, sigma) for sigma in SMOOTHNESS])
-    warp = np.stack([1.5 * smooth_noise(rng, 22.0) + 0.9 * smooth_noise(rng, 11.0) for _ in range(3)])
+    noise = np.stack([smooth_noise(rng, sigma) for sigma in SMOOTHNESS], axis=-1)
+    moves = [1.5 * smooth_noise(rng, 22.0) + 0.9 * smooth_noise(rng, 11.0) for _ in range(3)]
     calibre = float(np.exp(rng.normal(0.0, 0.13)))
     return Anatomy(
-        scale=rng.uniform(0.975, 1.025, 3) * rng.uniform(0.985, 1.015),
+        scale=rng.uniform(0.98, 1.02, 3),
         rotation=tilt(rng.normal(0.0, np.deg2rad(1.6), 3)),
-        warp=warp.astype(np.float32),
+        warp=np.stack(moves, axis=-1).astype(np.float32),
         noise=noise,
         ventricle=calibre,
-        cortex=float(rng.normal(3.3, 0.08)),
-        sulcus=float(rng.normal(0.75, 0.06)),
-        wavelength=float(rng.normal(12.5, 0.3)),
-        sulcal_depth=float(rng.normal(15.0, 0.6)),
-        cistern=float(rng.normal(1.9, 0.2)),
+        cortex=float(rng.normal(3.55, 0.06)),
+        sulcus=float(rng.normal(1.1, 0.06)),
+        wavelength=float(rng.normal(13.4, 0.2)),
+        sulcal_depth=float(rng.normal(19.5, 0.6)),
+        cistern=float(rng.normal(2.3, 0.2)),
         skull=float(rng.normal(6.0, 0.5)),
         scalp=float(rng.normal(8.2, 0.7)),
         marrow=float(rng.normal(0.0, 0.15)),
         lobule_angles=lobules(rng),
         lateral=tube(rng, LATERAL, 0.6, calibre),
+        frontal_horn=tube(rng, FRONTAL_HORN, 0.5, calibre),
+        body=tube(rng, BODY, 0.5, calibre),
         temporal_horn=tube(rng, TEMPORAL_HORN, 0.7, calibre),
         caudate=tube(rng, CAUDATE, 0.4),
         hippocampus=tube(rng, HIPPOCAMPUS, 0.6),
@@ -142,7 +149,7 @@ def tube(
     return out
 
 
-def lobules(rng: np.random.Generator, n: int = 11) -> Array:
+def lobules(rng: np.random.Generator, n: int = 9) -> Array:
     """Angles of the fissures between the cerebellar lobules about the fastigium [rad], increasing."""
     angles = np.linspace(-np.pi, np.pi, n, endpoint=False) + rng.normal(0.0, 0.07, n)
     return np.sort(angles)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import lru_cache
 from math import atan, pi, sqrt
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import numpy as np
 from scipy import sparse
@@ -32,6 +32,7 @@ PRIMARY = {  # polylines (x y z) [mm] on the right hemisphere, and their depth [
     "cingulate": (((0, 30, -8), (0, 46, 6), (0, 34, 28), (0, 14, 38), (0, -10, 43), (0, -32, 46), (0, -38, 66)), 1.0),
     "calcarine": (((0, -56, 4), (0, -75, 6), (3, -97, 4)), 6.0),
     "parieto-occipital": (((0, -58, 6), (0, -70, 24), (4, -80, 38)), 5.0),
+    "lateral": (((54, 22, -12), (64, 0, -4), (68, -20, 3), (62, -40, 10)), 0.0),
     "superior temporal": (((48, 14, -26), (60, -8, -14), (66, -32, 0), (62, -52, 16), (50, -62, 32)), 4.0),
     "inferior temporal": (((46, 8, -42), (56, -18, -32), (58, -44, -18)), 0.0),
     "superior frontal": (((22, 56, 22), (26, 34, 44), (26, 4, 60)), 2.0),
@@ -66,8 +67,8 @@ def grow_folding(a: Anatomy, rng: np.random.Generator) -> Folding:
     k = 2 * pi / a.wavelength
     swift = sparse.identity(n) + mesh.laplacian / k**2
     system = sparse.csc_matrix(sparse.identity(n) * (1 - TIME_STEP * GROWTH) + TIME_STEP * (swift @ swift))
-    solve = linalg.splu(system).solve
-    diffuse = linalg.splu(sparse.csc_matrix(sparse.identity(n) - 36.0 * mesh.laplacian)).solve
+    solve = factorise(system)
+    diffuse = factorise(sparse.csc_matrix(sparse.identity(n) - 36.0 * mesh.laplacian))
     maps = np.empty((2, 6, CELLS + 1 + 2 * PAD, CELLS + 1 + 2 * PAD, 2), np.float32)
     for side in range(2):
         pull, target, extra = primary_sulci(mesh, k, rng)
@@ -171,6 +172,13 @@ def polyline_distance(nodes: Array, line: Array) -> Array:
     return np.asarray(cKDTree(dense).query(nodes)[0])
 
 
+def factorise(matrix: sparse.csc_matrix) -> Callable[[Array], Array]:
+    """Sparse LU of a matrix with symmetric pattern and dominant diagonal; returns its solver."""
+    options = {"SymmetricMode": True}
+    lu = linalg.splu(matrix, permc_spec="MMD_AT_PLUS_A", diag_pivot_thresh=0.0, options=options)
+    return cast("Callable[[Array], Array]", lu.solve)
+
+
 def smooth_on_mesh(diffuse: Callable[[Array], Array], white: Array) -> Array:
     """Unit-variance noise on the surface: white noise after two implicit diffusions."""
     noise = diffuse(diffuse(white))
@@ -178,10 +186,16 @@ def smooth_on_mesh(diffuse: Callable[[Array], Array], white: Array) -> Array:
 
 
 def sulcal_depth(mesh: Mesh, depth: float, noise: Array) -> Array:
-    """Depth of sulci [mm]: shallower on the medial wall and where the noise interrupts them."""
-    x = mesh.nodes[:, 0]
-    medial = np.clip(1 - x / 12.0, 0, 1)
-    return np.asarray(depth * (1 - 0.42 * medial) + 4.0 * noise)
+    """Depth of sulci [mm]: shallower on the medial wall and the base, and where the noise interrupts them."""
+    x, y, z = mesh.nodes.T
+    medial = 0.45 * np.clip(1 - x / 12.0, 0, 1)
+    tentorial = (
+        0.55 * np.clip((-38 - y) / 8, 0, 1) * np.clip((4 - z) / 10, 0, 1) * np.clip((58 - x) / 8, 0, 1)
+    )
+    orbital = 0.45 * np.clip((y - 12) / 8, 0, 1) * np.clip((-8 - z) / 8, 0, 1) * np.clip((44 - x) / 8, 0, 1)
+    temporal = 0.30 * np.clip((y + 42) / 10, 0, 1) * np.clip((-14 - z) / 8, 0, 1)
+    shallow = np.maximum.reduce([medial, tentorial, orbital, temporal])
+    return np.asarray(depth * (1 - shallow) + 3.5 * noise)
 
 
 def _store(maps: Array, mesh: Mesh, values: Array) -> None:

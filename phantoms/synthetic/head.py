@@ -5,14 +5,14 @@ from __future__ import annotations
 import numba
 import numpy as np
 
-from phantoms.synthetic.cortex import arch, cerebral_tissue
+from phantoms.synthetic.cortex import arch, cerebral_tissue, midline
 from phantoms.synthetic.deep import arteries, cisterns, deep_tissue, fossa_tissue, venous
-from phantoms.synthetic.draw import FINE, MIDDLE, NOISE_STEP, Anatomy, draw_anatomy, subject_rng
+from phantoms.synthetic.draw import FINE, FINE3, NOISE_STEP, Anatomy, draw_anatomy, subject_rng
 from phantoms.synthetic.folding import grow_folding
 from phantoms.synthetic.hull import START, STEP, envelope
 from phantoms.synthetic.names import AIR, CSF, DURA, GM, VESSELS
 from phantoms.synthetic.scalp import outer_tissue
-from phantoms.synthetic.shapes import Array, kernel, parallel_kernel, sample, texture
+from phantoms.synthetic.shapes import Array, grain, kernel, noise_at, parallel_kernel, sample
 
 
 def head_labels(seed: int, subject: int, start: Array, spacing: float, shape: tuple[int, int, int]) -> Array:
@@ -31,61 +31,81 @@ def head_labels(seed: int, subject: int, start: Array, spacing: float, shape: tu
 def _label(
     a: Anatomy, fields: Array, maps: Array, matrix: Array, start: Array, spacing: float, labels: Array
 ) -> None:
+    """Fill `labels` (z, y, x); matrix (3, 3) maps warped subject coordinates to the canonical frame."""
     nz, ny, nx = labels.shape
+    first = int(np.floor(start[0] / NOISE_STEP))
+    n_nodes = int(np.ceil(nx * spacing / NOISE_STEP)) + 2
     for i in numba.prange(nz):
-        scratch, values, shift = np.empty(14), np.empty(6), np.empty(3)
+        scratch, values, noise = np.empty(14), np.empty(6), np.empty(6)
+        line = np.empty((n_nodes, 3))
         z = start[2] + spacing * i
         for j in range(ny):
             y = start[1] + spacing * j
+            for node in range(n_nodes):
+                noise_at(a.warp, float(first + node), y / NOISE_STEP, z / NOISE_STEP, line[node])
             for k in range(nx):
                 x = start[0] + spacing * k
-                n = NOISE_STEP
-                for c in range(3):
-                    shift[c] = texture(a.warp, c, x / n, y / n, z / n)
-                u, v, w = x + shift[0], y + shift[1], z + shift[2]
+                place = x / NOISE_STEP - first
+                node = int(place)
+                f = place - node
+                u = x + line[node, 0] * (1 - f) + line[node + 1, 0] * f
+                v = y + line[node, 1] * (1 - f) + line[node + 1, 1] * f
+                w = z + line[node, 2] * (1 - f) + line[node + 1, 2] * f
                 xc = matrix[0, 0] * u + matrix[0, 1] * v + matrix[0, 2] * w
                 yc = matrix[1, 0] * u + matrix[1, 1] * v + matrix[1, 2] * w
                 zc = matrix[2, 0] * u + matrix[2, 1] * v + matrix[2, 2] * w
                 sample(fields, (zc - START[0]) / STEP, (yc - START[1]) / STEP, (xc - START[2]) / STEP, values)
-                labels[i, j, k] = tissue(xc, yc, zc, values, a, maps, scratch)
+                if values[1] >= 0:
+                    labels[i, j, k] = AIR
+                    continue
+                noise_at(a.noise, xc / NOISE_STEP, yc / NOISE_STEP, zc / NOISE_STEP, noise)
+                labels[i, j, k] = tissue(xc, yc, zc, values, noise, a, maps, scratch)
 
 
 @kernel
-def tissue(x: float, y: float, z: float, fields: Array, a: Anatomy, maps: Array, scratch: Array) -> int:
-    """Tissue class at one canonical point [mm], `fields` being the envelope there."""
-    if fields[1] >= 0:
-        return AIR
+def tissue(
+    x: float, y: float, z: float, fields: Array, noise: Array, a: Anatomy, maps: Array, scratch: Array
+) -> int:
+    """Tissue class at one canonical point [mm] inside the skin.
+
+    fields : (channel,) the envelope there; noise : (channel,) the noise there; scratch : (14,) work space
+    """
     if fields[0] >= 0:
-        return outer_tissue(x, y, z, fields[0], -fields[1], a)
+        return outer_tissue(x, y, z, fields[0], -fields[1], noise, a)
     inner, hull = -fields[0], fields[2]
     label = CSF
     if hull < 0:
-        label = cerebral_tissue(x, y, z, fields, a, maps, scratch)
-        if cisterns(x, y, z) < 0 and hull > -9:
+        label = cerebral_tissue(x, y, z, fields, noise, a, maps, scratch)
+        if hull > -9 and cisterns(x, y, z) < 0:
             label = CSF
-        label = deep_tissue(x, y, z, label, a)
-    label = fossa_tissue(x, y, z, label, hull, a)
+        label = deep_tissue(x, y, z, label, noise, a)
+    label = fossa_tissue(x, y, z, label, hull, noise, a)
     if label == CSF or label == GM:
-        label = coverings(x, y, z, label, inner, hull, a)
+        label = coverings(x, y, z, label, inner, hull, noise, a)
     return label
 
 
 @kernel
-def coverings(x: float, y: float, z: float, label: int, inner: float, hull: float, a: Anatomy) -> int:
-    """Vessels and dura where they lie in CSF or at its border."""
-    n = NOISE_STEP
-    if label == CSF and venous(x, y, z, inner, hull, a) < 0:
+def coverings(
+    x: float, y: float, z: float, label: int, inner: float, hull: float, noise: Array, a: Anatomy
+) -> int:
+    """Vessels and dura where they lie in CSF or at its border; `inner` is the depth below the skull [mm]."""
+    if label == CSF and venous(x, y, z, inner, hull, noise) < 0:
         return VESSELS
     if abs(x) < 50 and z < 45 and hull > -32 and arteries(x, y, z, a) < 0:
         return VESSELS
     if label != CSF:
         return label
-    rough = texture(a.noise, FINE, x / n, y / n, z / n)
-    if inner < 0.95 + 0.25 * rough:
+    if inner < 0.75 + 0.25 * noise[FINE]:
         return DURA
-    xm = x - 0.9 * texture(a.noise, MIDDLE, x / n, y / n, z / n)
-    if abs(xm) < 0.4 and arch(y, z) > 1.35 and z > -15 and (y < -30 or z > 10 or y > 30):
+    falx = arch(y, z) > 1.8 and (y < -40 or z > 15 or y > 30)
+    if falx and abs(midline(x, noise)) < 0.4:
         return DURA
-    if y < -36 and 0.6 < hull < 1.5 and z < 6:
-        return DURA
+    if y < -40 and 0.6 < hull < 1.4 and z < 4 and abs(x) > 8:
+        return DURA  # tentorium
+    if (
+        inner < 12
+        and grain(a.noise, FINE3, 2.2 * x / NOISE_STEP, 2.2 * y / NOISE_STEP, 2.2 * z / NOISE_STEP) > 2.1
+    ):
+        return VESSELS  # cortical veins and arteries
     return label

@@ -44,10 +44,10 @@ class Envelope(NamedTuple):
 def cerebrum(x: float, y: float, z: float) -> float:
     """Hull of both hemispheres with the fissure closed; negative inside."""
     ax = abs(x)
-    height = 74.0 if z > 5 else 46.0
-    egg = superellipsoid(x, y + 15.5, z - 5, 67.5, 88.0, height, 2.2)
-    front = -24.0 + 0.18 * min(ax, 45.0) + 5.0 * ramp(y, 12.0, -10.0)
-    back = -3.0 - 0.28 * ax - 0.25 * clip(-45.0 - y, 0.0, 55.0) * max(0.0, 1 - ax / 50.0)
+    height = 76.0 if z > 5 else 47.0
+    egg = superellipsoid(x, y + 15.5, z - 5, 69.0, 89.5, height, 2.2)
+    front = -28.0 + 0.16 * min(ax, 45.0) + 6.5 * ramp(y, 14.0, -6.0)
+    back = -12.5 - 0.13 * ax - 0.05 * clip(-60.0 - y, 0.0, 40.0)
     floor = front + (back - front) * ramp(y, -20.0, -38.0)
     lobe = chain(ax, y, z, TEMPORAL)
     return smooth_min(max(egg, 0.92 * (floor - z)), lobe, 7.0)
@@ -57,8 +57,10 @@ def cerebrum(x: float, y: float, z: float) -> float:
 def cerebellum(x: float, y: float, z: float) -> float:
     """Cerebellar hemispheres and vermis; negative inside."""
     ax = abs(x)
-    lobes = superellipsoid(ax - 25, y + 64, z + 38, 28.0, 29.0, 23.0, 2.2)
+    lobes = superellipsoid(ax - 25, y + 64, z + 39.5, 28.0, 29.0, 25.5, 2.2)
     vermis = ellipsoid(x, y + 63, z + 33, 14.0, 23.0, 21.0)
+    front = ellipsoid(ax - 15, y + 52, z + 26, 17.0, 15.0, 12.0)
+    lobes = smooth_min(lobes, front, 5.0)
     notch = 3.0 * max(0.0, 1 - ax / 9.0) * ramp(y, -74.0, -88.0)
     return smooth_min(lobes, vermis, 5.0) + notch
 
@@ -82,7 +84,8 @@ def cavity(x: float, y: float, z: float, cistern: float) -> float:
     brain = cerebrum(x, y, z) - cistern
     fossa = smooth_min(cerebellum(x, y, z) - 1.6, brainstem(x, y, z) - 3.0, 10.0)
     roof = ellipsoid(x, y + 42, z + 14, 30.0, 20.0, 16.0)
-    return smooth_min(min(brain, roof), fossa, 9.0)
+    sella = ellipsoid(x, y + 4, z + 18, 24.0, 17.0, 10.0)
+    return smooth_min(min(brain, min(roof, sella)), fossa, 9.0)
 
 
 @kernel

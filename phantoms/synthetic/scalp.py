@@ -6,7 +6,7 @@ import numpy as np
 
 from phantoms.synthetic.draw import BROAD, FINE, FINE2, NOISE_STEP, Anatomy
 from phantoms.synthetic.names import AIR, CONNECTIVE, FAT, MARROW, MUSCLE, MUSCLE_SKIN, SKULL, WM
-from phantoms.synthetic.shapes import bump, chain, ellipsoid, kernel, ramp, superellipsoid, texture
+from phantoms.synthetic.shapes import Array, bump, chain, ellipsoid, grain, kernel, ramp, superellipsoid
 
 PETROUS = np.array([(12.0, -20.0, -36.0, 6.0), (38.0, -30.0, -38.0, 9.0), (60.0, -40.0, -42.0, 12.0)])
 ZYGOMA = np.array([(44.0, 56.0, -52.0, 6.0), (60.0, 36.0, -47.0, 4.0), (68.0, 4.0, -44.0, 3.5)])
@@ -21,47 +21,46 @@ OPTIC = np.array([(30.0, 50.0, -32.0, 1.9), (18.0, 26.0, -27.0, 2.0), (4.0, 4.0,
 
 
 @kernel
-def outer_tissue(x: float, y: float, z: float, out: float, skin: float, a: Anatomy) -> int:
+def outer_tissue(x: float, y: float, z: float, out: float, skin: float, noise: Array, a: Anatomy) -> int:
     """Tissue at `out` [mm] outside the inner table and `skin` [mm] below the surface of the head."""
     ax = abs(x)
     n = NOISE_STEP
-    coarse = texture(a.noise, FINE, x / n, y / n, z / n)
-    grain = texture(a.noise, FINE2, 2.7 * x / n, 2.7 * y / n, 2.7 * z / n)
-    bone = bone_thickness(x, y, z, a)
+    coarse = noise[FINE]
+    fine = grain(a.noise, FINE2, 2.7 * x / n, 2.7 * y / n, 2.7 * z / n)
+    bone = bone_thickness(x, y, z, noise[BROAD], a.skull)
     if z < 22:
         if y > 0:
-            front = facial_tissue(ax, y, z, out, skin, coarse, grain)
+            front = facial_tissue(ax, y, z, out, skin, coarse, fine)
             if front >= 0:
                 return front
-        base = base_bone(ax, y, z, skin, coarse, grain)
+        base = base_bone(ax, y, z, skin, coarse, fine)
         if base >= 0:
             return base
     if out < bone and skin > 2.5:
-        return vault_tissue(out, bone, coarse, z, a)
-    return soft_tissue(ax, y, z, out - bone, skin, coarse, grain)
+        return vault_tissue(out, bone, coarse, z, a.marrow)
+    return soft_tissue(ax, y, z, out - bone, skin, coarse, fine)
 
 
 @kernel
-def bone_thickness(x: float, y: float, z: float, a: Anatomy) -> float:
+def bone_thickness(x: float, y: float, z: float, broad: float, skull: float) -> float:
     """Thickness of the skull [mm]: thick at the occiput and forehead, thin at the temples and the base."""
-    n = NOISE_STEP
-    vary = 1 + 0.16 * texture(a.noise, BROAD, x / n, y / n, z / n)
+    vary = 1 + 0.16 * broad
     vary += 0.25 * bump(x, 25.0) * bump(y + 112, 25.0) + 0.15 * bump(x, 30.0) * bump(y - 80, 25.0)
     vary -= 0.32 * bump(abs(x) - 70, 16.0) * bump(y - 5, 32.0) * bump(z + 5, 26.0)
     vary -= 0.22 * ramp(z, -15.0, -45.0)
-    return max(a.skull * vary, 2.4)
+    return max(skull * vary, 2.4)
 
 
 @kernel
-def vault_tissue(out: float, bone: float, coarse: float, z: float, a: Anatomy) -> int:
+def vault_tissue(out: float, bone: float, coarse: float, z: float, marrow: float) -> int:
     """Inner table, diploe, outer table."""
     inner, outer = 1.5, 1.7
-    patchy = coarse > -1.25 + a.marrow + 0.9 * ramp(z, -10.0, -45.0)
+    patchy = coarse > -1.25 + marrow + 0.9 * ramp(z, -10.0, -45.0)
     return MARROW if inner < out < bone - outer and patchy else SKULL
 
 
 @kernel
-def facial_tissue(ax: float, y: float, z: float, out: float, skin: float, coarse: float, grain: float) -> int:
+def facial_tissue(ax: float, y: float, z: float, out: float, skin: float, coarse: float, fine: float) -> int:
     """Air spaces, orbits and facial bones; -1 where there is none of them."""
     if skin < 2.0 or out < 0.8:
         return -1
@@ -77,12 +76,12 @@ def facial_tissue(ax: float, y: float, z: float, out: float, skin: float, coarse
         rectus = abs(eye_cone(ax, y, z) - 0.62) < 0.12 and y < 62
         if rectus:
             return MUSCLE
-        return FAT if grain > -0.9 else CONNECTIVE
+        return FAT if fine > -0.9 else CONNECTIVE
     maxillary = ellipsoid(ax - 29, y - 47, z + 60, 13.0, 15.0, 13.0)
     nasal = max(superellipsoid(ax - 6.5, y - 46, z + 54, 5.5, 34.0, 17.0, 2.4), -turbinate(ax, y, z))
     frontal = ellipsoid(ax - 9, y - 80, z + 6, 9.0, 5.0, 9.0) + 1.5 * coarse
     sphenoid = ellipsoid(ax - 5, y - 14, z + 38, 7.5, 9.0, 8.0) + 0.6 * coarse
-    ethmoid = ellipsoid(ax - 7, y - 42, z + 33, 5.5, 18.0, 8.0) + 0.9 * abs(grain)
+    ethmoid = ellipsoid(ax - 7, y - 42, z + 33, 5.5, 18.0, 8.0) + 0.9 * abs(fine)
     pharynx = ellipsoid(ax, y - 6, z + 86, 14.0, 9.0, 26.0)
     air = min(min(maxillary, nasal), min(min(frontal, sphenoid), min(ethmoid, pharynx)))
     if air < 0:
@@ -109,13 +108,13 @@ def turbinate(ax: float, y: float, z: float) -> float:
 
 
 @kernel
-def base_bone(ax: float, y: float, z: float, skin: float, coarse: float, grain: float) -> int:
+def base_bone(ax: float, y: float, z: float, skin: float, coarse: float, fine: float) -> int:
     """Skull base, cheek bone and jaw; -1 where there is none of them."""
     if skin < 3.0:
         return -1
     petrous = chain(ax, y, z, PETROUS)
     if petrous < 0:
-        return AIR if petrous < -3 and ax > 50 and grain > 1.1 else SKULL
+        return AIR if petrous < -3 and ax > 50 and fine > 1.1 else SKULL
     sphenoid = ellipsoid(ax, y - 8, z + 40, 15.0, 19.0, 13.0)
     wing = ellipsoid(ax - 34, y - 22, z + 38, 24.0, 8.0, 16.0)
     clivus = ellipsoid(ax, y + 10, z + 48, 12.0, 11.0, 17.0)
@@ -130,9 +129,9 @@ def base_bone(ax: float, y: float, z: float, skin: float, coarse: float, grain: 
 
 
 @kernel
-def soft_tissue(ax: float, y: float, z: float, above: float, skin: float, coarse: float, grain: float) -> int:
+def soft_tissue(ax: float, y: float, z: float, above: float, skin: float, coarse: float, fine: float) -> int:
     """Scalp, muscles and fat, `above` [mm] over the bone and `skin` [mm] below the surface."""
-    lobule = grain + 0.35 * coarse
+    lobule = fine + 0.35 * coarse
     if skin < 2.2:
         return MUSCLE_SKIN
     if skin < 5.5 and lobule > 0.75:

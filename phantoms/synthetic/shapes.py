@@ -101,16 +101,32 @@ def sample(grid: Array, i: float, j: float, k: float, out: Array) -> None:
 
 
 @kernel
-def texture(noise: Array, channel: int, x: float, y: float, z: float) -> float:
-    """Trilinear periodic noise (channel, z, y, x) at (x, y, z) in units of its nodes."""
-    n = noise.shape[1]
+def noise_at(noise: Array, x: float, y: float, z: float, out: Array) -> None:
+    """Trilinear periodic `noise` (z, y, x, channel) at (x, y, z) in units of its nodes, into `out` (channel,)."""
+    n = noise.shape[0]
     fx, fy, fz = x % n, y % n, z % n
     i0, j0, k0 = int(fz) % n, int(fy) % n, int(fx) % n
     fx, fy, fz = fx - int(fx), fy - int(fy), fz - int(fz)
-    i1, j1, k1 = (i0 + 1) % n, (j0 + 1) % n, (k0 + 1) % n
-    f = noise[channel]
-    low = (f[i0, j0, k0] * (1 - fx) + f[i0, j0, k1] * fx) * (1 - fy)
-    low += (f[i0, j1, k0] * (1 - fx) + f[i0, j1, k1] * fx) * fy
-    high = (f[i1, j0, k0] * (1 - fx) + f[i1, j0, k1] * fx) * (1 - fy)
-    high += (f[i1, j1, k0] * (1 - fx) + f[i1, j1, k1] * fx) * fy
+    for c in range(noise.shape[3]):
+        out[c] = 0.0
+    for corner in range(8):
+        di, dj, dk = corner >> 2, (corner >> 1) & 1, corner & 1
+        weight = (fz if di else 1 - fz) * (fy if dj else 1 - fy) * (fx if dk else 1 - fx)
+        node = noise[(i0 + di) % n, (j0 + dj) % n, (k0 + dk) % n]
+        for c in range(noise.shape[3]):
+            out[c] += weight * node[c]
+
+
+@kernel
+def grain(noise: Array, channel: int, x: float, y: float, z: float) -> float:
+    """One channel of `noise` (z, y, x, channel) at (x, y, z) in units of its nodes: for finer texture."""
+    n = noise.shape[0]
+    fx, fy, fz = x % n, y % n, z % n
+    i0, j0, k0 = int(fz) % n, int(fy) % n, int(fx) % n
+    fx, fy, fz = fx - int(fx), fy - int(fy), fz - int(fz)
+    i1, j1, k1, c = (i0 + 1) % n, (j0 + 1) % n, (k0 + 1) % n, channel
+    low = (noise[i0, j0, k0, c] * (1 - fx) + noise[i0, j0, k1, c] * fx) * (1 - fy)
+    low += (noise[i0, j1, k0, c] * (1 - fx) + noise[i0, j1, k1, c] * fx) * fy
+    high = (noise[i1, j0, k0, c] * (1 - fx) + noise[i1, j0, k1, c] * fx) * (1 - fy)
+    high += (noise[i1, j1, k0, c] * (1 - fx) + noise[i1, j1, k1, c] * fx) * fy
     return low * (1 - fz) + high * fz

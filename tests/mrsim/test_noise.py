@@ -85,13 +85,14 @@ def test_realisation_belongs_to_seed_case_and_level(slice_):
     )
 
 
-def test_parameters_drawn_from_the_same_key_are_not_the_noise():
-    kspace = np.ones((1, 8, 8), dtype=np.complex64)
+@pytest.mark.parametrize("level", [1e-7, 0.1])
+def test_parameters_drawn_from_the_same_key_are_not_the_noise(level):
+    kspace = np.zeros((1, 8, 8), dtype=np.complex64)
+    kspace[0, 0, 0] = 8.0  # root mean square 1, and every other sample holds the noise alone
+    noise = add_noise(kspace, level, seed=7, case=3).ravel()[1:] / level
     drawn = np.random.Generator(np.random.Philox(key=np.array((7, 3), dtype=np.uint64)))
-    noise = add_noise(kspace, 0.1, seed=7, case=3) - kspace
-    assert not np.allclose(
-        noise.ravel()[:4].real, 0.1 * drawn.standard_normal(8, dtype=np.float32)[::2], rtol=0.1
-    )
+    unit = drawn.standard_normal((64, 2), dtype=np.float32).view(np.complex64)[1:, 0]
+    assert abs(np.vdot(noise, unit)) < 0.5 * np.linalg.norm(noise) * np.linalg.norm(unit)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,13 @@ def test_labels_are_the_majority_with_ties_to_white_matter_first(ratio):
     assert ties > 0 or ratio == 6
 
 
+def test_rounding_of_many_small_shares_does_not_break_a_tie():
+    fractions = np.zeros((12, 1, 1), dtype=np.float32)
+    fractions[3], fractions[4:9] = 0.5, 0.1  # five float32 tenths add up to a little more than a half
+    labels, soft = oracle_labels(fractions, BRAIN_ORACLE)
+    assert labels[0, 0] == 3 and sorted(soft[:, 0, 0]) == [0, 0, 127, 128]
+
+
 @settings(max_examples=50)
 @given(st.lists(st.integers(0, 1000), min_size=2, max_size=12).filter(any))
 def test_soft_labels_sum_to_255_and_keep_every_share(counts):

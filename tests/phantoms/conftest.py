@@ -14,7 +14,8 @@ from phantoms import brainweb_files
 def volume():
     """(z, y, x) uint8 labels 0 to 11: an off-centre block of random voxels, so no axis is like another."""
     labels = np.zeros(brainweb_files.SHAPE, np.uint8)
-    labels[20:60, 100:150, 200:260] = np.random.default_rng(7).integers(0, 12, (40, 50, 60))
+    highest = 1 + np.arange(40)[:, None, None] % 11  # another one in each slice
+    labels[20:60, 100:150, 200:260] = np.random.default_rng(7).integers(0, highest + 1, (40, 50, 60))
     labels.flags.writeable = False
     return labels
 

@@ -22,8 +22,8 @@ def real(request, brainweb_dir):
 
 
 def test_real_volumes_have_the_known_voxels_and_grid(real):
-    counts = np.bincount(real.labels.ravel(), minlength=12)
-    assert counts.tolist() == [int(n) for n in VOXELS[int(real.subject)].split()]
+    counts = [np.count_nonzero(real.labels == label) for label in range(12)]
+    assert counts == [int(n) for n in VOXELS[int(real.subject)].split()]
     assert real.affine[:3] * 1e3 == pytest.approx(np.array(AFFINE_MM[:3]))
     assert real.labels.shape == (362, 434, 362)
     assert real.extent[0] == pytest.approx(
@@ -100,7 +100,6 @@ FORMATS = {
     "minc of shorts": lambda path, v, minc: minc(path, v.astype(np.int16)),
     "raw bytes": lambda path, v, _: path.write_bytes(v.tobytes()),
     "raw shorts": lambda path, v, _: path.write_bytes((v.astype("<u2") << 4 | 3).tobytes()),
-    "nifti RAS": lambda path, v, _: save_nifti(path, v, "RAS"),
     "nifti LPI": lambda path, v, _: save_nifti(path, v, "LPI"),
     "nifti SAR": lambda path, v, _: save_nifti(path, v, "SAR"),
 }

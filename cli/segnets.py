@@ -1,0 +1,344 @@
+"""The command `segnets`: train, evaluate and apply networks that segment from undersampled k-space."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cli.errors import checked, one_line_errors
+from cli.train_options import flag, given, train_options
+
+if TYPE_CHECKING:
+    from segnets.evaluate import EvaluateConfig, Evaluation, Progress
+    from segnets.models.base import SegmentationModel
+
+MAY_CHANGE_ON_RESUME = ("epochs", "max_minutes")
+
+# Flags whose names are fields are handed on as **flags: Any: click checks their types, mypy cannot.
+quiet_option = click.option("--quiet", is_flag=True, help="No progress bar and no remarks.")
+data_option = click.option(
+    "--data", default="", metavar="STORE", help="Store (path or URL)  [default: the one it was trained on]."
+)
+which_option = click.option(
+    "--which", type=click.Choice(("last", "best")), default="last", show_default=True, help="Checkpoint."
+)
+device_option = click.option(
+    "--device",
+    type=click.Choice(("auto", "cpu", "cuda")),
+    default="auto",
+    show_default=True,
+    help="Where to run.",
+)
+batch_option = click.option("--batch-size", type=int, default=12, show_default=True, help="Slices at a time.")
+
+
+def show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
+    """Print the version; a checkout that is not installed says so."""
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            click.echo(f"segnets {version('mrsim')}")
+        except PackageNotFoundError:
+            click.echo("segnets, from a checkout that is not installed")
+        context.exit()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.option(
+    "--version",
+    is_flag=True,
+    is_eager=True,
+    expose_value=False,
+    callback=show_version,
+    help="Show the version.",
+)
+def main() -> None:
+    """Train, evaluate and apply networks that segment directly from undersampled k-space."""
+
+
+@main.command()
+@click.argument("name", required=False)
+@click.option(
+    "--set", "pairs", multiple=True, metavar="OPTION=VALUE", help="Option of the model; repeatable."
+)
+@one_line_errors
+def models(name: str | None, pairs: tuple[str, ...]) -> None:
+    """List the networks, or show one: its options, its number of parameters, how its paper trains it."""
+    from segnets.config import check_choice
+    from segnets.models import MODELS, model_class
+
+    if name is None and pairs:
+        raise click.UsageError("--set needs the NAME of a model")
+    if name is None:
+        click.echo(models_table([(known, model_class(known)) for known in MODELS]))
+        return
+    checked(check_choice, "model", name, MODELS)
+    click.echo(model_text(name, model_class(name), pairs))
+
+
+def models_table(classes: list[tuple[str, type[SegmentationModel]]]) -> str:
+    """List every network: name, parameters, what it is, its paper."""
+    lines = []
+    for name, cls in classes:
+        lines.append(f"{name:<12}{n_parameters(name, {}):>12,}  {cls.description}")
+        lines.append(f"{'':<26}{cls.paper}")
+    return "\n".join([f"{'model':<12}{'parameters':>12}", *lines])
+
+
+def model_text(name: str, cls: type[SegmentationModel], pairs: tuple[str, ...]) -> str:
+    """Everything about one network with the options in `pairs`."""
+    from segnets.config import parse_options
+
+    options = checked(parse_options, cls.Config, pairs)
+    config = checked(cls.configure, options)
+    recipe = [f"  {f.name} = {getattr(cls.recipe, f.name)}" for f in fields(cls.recipe)]
+    chosen = [f"  {f.name} = {getattr(config, f.name)}" for f in fields(config)]
+    return "\n".join(
+        [
+            f"{name}: {cls.description}",
+            cls.paper,
+            f"{n_parameters(name, options):,} parameters",
+            "\nOptions (--set OPTION=VALUE):",
+            *chosen,
+            "\nTraining (flags of segnets train override it):",
+            *recipe,
+        ]
+    )
+
+
+def n_parameters(name: str, options: dict[str, Any]) -> int:
+    """Count the weights of a network without making room for them."""
+    import torch
+
+    from segnets.models import build_model
+
+    with torch.device("meta"):
+        return build_model(name, options).n_parameters()
+
+
+@main.command()
+@click.argument("model", required=False)
+@train_options
+@click.option(
+    "--set", "pairs", multiple=True, metavar="OPTION=VALUE", help="Option of the model; repeatable."
+)
+@click.option("--resume", "run", metavar="RUN", help="Go on with the run in this directory.")
+@quiet_option
+@one_line_errors
+def train(model: str | None, run: str | None, pairs: tuple[str, ...], quiet: bool, **flags: Any) -> None:  # noqa: ANN401
+    """Train MODEL on a store, or go on with a run: segnets train --resume RUN."""
+    overrides = given(flags)
+    if run is not None:
+        resume_run(run, model, pairs, overrides, quiet)
+        return
+    if model is None:
+        raise click.UsageError("MODEL is missing; segnets models lists them")
+    from segnets.config import TrainConfig, check_choice, parse_options
+    from segnets.models import MODELS, model_class
+
+    checked(check_choice, "model", model, MODELS)
+    if "data" not in overrides:
+        raise click.UsageError("--data is missing: the store to train on")
+    overrides["options"] = checked(parse_options, model_class(model).Config, pairs)
+    config = checked(TrainConfig.for_model, model, **overrides)
+
+    from segnets.data import as_store
+    from segnets.train import describe
+    from segnets.train import train as run_training
+
+    checked(describe, config, as_store(config.data))  # options that do not fit the store are usage errors
+    finish_training(lambda: run_training(config, quiet=quiet), quiet)
+
+
+def resume_run(
+    run: str, model: str | None, pairs: tuple[str, ...], overrides: dict[str, Any], quiet: bool
+) -> None:
+    """Go on with a run as it was configured."""
+    fixed = [flag(name) for name in overrides if name not in MAY_CHANGE_ON_RESUME]
+    fixed += ["MODEL"] * (model is not None) + ["--set"] * bool(pairs)
+    if fixed:
+        raise click.UsageError(
+            f"--resume goes on with the run as it was configured: leave out {', '.join(fixed)} "
+            f"(only {' and '.join(map(flag, MAY_CHANGE_ON_RESUME))} may change)"
+        )
+    from segnets.train import resume
+
+    finish_training(lambda: resume(run, quiet=quiet, **overrides), quiet)
+
+
+def finish_training(training: Callable[[], Path], quiet: bool) -> None:
+    """Run a training and draw its curve; Ctrl-C says how to go on."""
+    try:
+        run_dir = training()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(
+            "interrupted; segnets train --resume RUN goes on from the last checkpoint of the run directory"
+        ) from None
+    finish(run_dir, quiet)
+
+
+def finish(run_dir: Path, quiet: bool) -> None:
+    """Draw the training curve and say where everything is."""
+    from segnets.pictures import draw_training_curve
+
+    try:
+        picture = draw_training_curve(run_dir)
+    except (FileNotFoundError, ValueError):  # stopped before its first epoch was done
+        click.echo(f"{run_dir}: no epoch is finished yet; segnets train --resume {run_dir} goes on")
+        return
+    if not quiet:
+        click.echo(f"training curve: {picture}")
+    click.echo(str(run_dir))
+
+
+@main.command()
+@click.argument("runs", nargs=-1, required=True, metavar="RUN...")
+@data_option
+@click.option(
+    "--split",
+    type=click.Choice(("train", "validation", "test")),
+    default="test",
+    show_default=True,
+    help="Subjects to evaluate on.",
+)
+@click.option(
+    "--noise",
+    type=float,
+    multiple=True,
+    help="Noise, share of the RMS of the noise-free k-space; repeatable  [default: the training's first].",
+)
+@click.option(
+    "--rate",
+    type=float,
+    multiple=True,
+    help="Share of phase-encode lines that is kept; repeatable  [default: the training's first].",
+)
+@which_option
+@click.option(
+    "--pooled-hd95", is_flag=True, help="HD95 over both directed sets together (MedPy's definition)."
+)
+@batch_option
+@device_option
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for tables and pictures  [default: RUN/evaluation, and of several runs comparison/].",
+)
+@quiet_option
+@one_line_errors
+def evaluate(
+    runs: tuple[str, ...],
+    noise: tuple[float, ...],
+    rate: tuple[float, ...],
+    pooled_hd95: bool,
+    out: Path | None,
+    quiet: bool,
+    **flags: Any,  # noqa: ANN401
+) -> None:
+    """Score RUN on unseen subjects: Dice, Hausdorff, HD95, ASSD per slice and subject, tables and a picture.
+
+    Several runs are put side by side on the same slices, masks and noise, with paired differences per subject
+    from the first one.
+    """
+    levels = [(n, r) for n in noise or (None,) for r in rate or (None,)]
+    if any(n is not None and n < 0 for n in noise) or any(not 0 < r <= 1 for r in rate):
+        raise click.UsageError(f"noise must be >= 0 and rate must lie in (0, 1], got {noise} and {rate}")
+    from segnets.evaluate import EvaluateConfig
+
+    for n, r in levels:
+        config = checked(EvaluateConfig, noise=n, rate=r, pooled=pooled_hd95, **flags)
+        evaluate_condition(runs, config, out, quiet)
+
+
+def evaluate_condition(runs: tuple[str, ...], config: EvaluateConfig, out: Path | None, quiet: bool) -> None:
+    """Evaluate all runs under one condition; print and write what came out."""
+    from segnets import evaluate as module
+    from segnets.compare import compared, joint_examples
+    from segnets.outputs import comparison_text, text, write_comparison, write_evaluation
+
+    evaluations: list[Evaluation] = []
+    for run in runs:
+        with bar(run, quiet) as progress:
+            evaluations.append(module.evaluate(Path(run), config, progress))
+    comparison = compared(evaluations) if len(runs) > 1 else None  # first: a mismatch leaves nothing behind
+    for name, evaluation in zip(runs, evaluations, strict=True):
+        home = (
+            evaluation.run_dir / "evaluation"
+            if out is None
+            else out / (evaluation.name if comparison else "")
+        )
+        folder = write_evaluation(evaluation, home / evaluation.condition)
+        click.echo(text(evaluation) if comparison is None else f"{name}: {folder}")
+        if comparison is None and not quiet:
+            click.echo(f"\ntables and picture: {folder}\n")
+    if comparison is not None:
+        first = evaluations[0]
+        home = out or first.run_dir.parent / "comparison"
+        folder = write_comparison(comparison, joint_examples(comparison), home / first.condition)
+        click.echo(f"\n{comparison_text(comparison)}")
+        if not quiet:
+            click.echo(f"\ntables and picture: {folder}\n")
+
+
+@main.command()
+@click.argument("run")
+@data_option
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder of NIfTI volumes, or NAME.zarr."
+)
+@click.option(
+    "--format",
+    "form",
+    type=click.Choice(("nifti", "zarr")),
+    help="What to write  [default: zarr where --out ends in .zarr, else nifti].",
+)
+@click.option(
+    "--split",
+    type=click.Choice(("all", "train", "validation", "test")),
+    default="all",
+    show_default=True,
+    help="Subjects to segment.",
+)
+@click.option("--noise", type=float, help="Noise level to add  [default: the training's first].")
+@click.option("--rate", type=float, help="Share of lines that is kept  [default: the training's first].")
+@which_option
+@batch_option
+@device_option
+@click.option("--overwrite", is_flag=True, help="Replace what is at --out.")
+@quiet_option
+@one_line_errors
+def predict(run: str, out: Path, form: str | None, overwrite: bool, quiet: bool, **flags: Any) -> None:  # noqa: ANN401
+    """Segment a store with the network in RUN and write the label maps."""
+    if out.exists() and not overwrite:
+        raise click.ClickException(f"{out} exists; choose another --out or replace it with --overwrite")
+    from segnets import predict as module
+    from segnets.evaluate import EvaluateConfig
+
+    config = checked(EvaluateConfig, **flags)
+    with bar(run, quiet) as progress:
+        prediction = module.predict(Path(run), config, progress)
+    form = form or ("zarr" if out.suffix == ".zarr" else "nifti")
+    for path in module.write_prediction(prediction, out, form, overwrite=overwrite):
+        click.echo(str(path))
+
+
+@contextmanager
+def bar(title: str, quiet: bool) -> Iterator[Progress]:
+    """Progress bar over slices on standard error; silent unless that is a terminal."""
+    from rich.console import Console
+    from rich.progress import Progress as RichProgress
+
+    console = Console(stderr=True)
+    with RichProgress(console=console, transient=True, disable=quiet or not console.is_terminal) as rich:
+        task = rich.add_task(title, total=None)
+        yield lambda done, total: rich.update(task, completed=done, total=total)
+
+
+if __name__ == "__main__":
+    main()

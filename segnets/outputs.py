@@ -1,0 +1,106 @@
+"""What an evaluation leaves on disk: CSV, JSON, Markdown and a picture."""
+
+from __future__ import annotations
+
+import csv
+import platform
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from segnets import metrics, tables
+from segnets.compare import Comparison, comparison_table, subject_table
+from segnets.evaluate import Evaluation
+from segnets.pictures import Example, draw_examples
+
+
+def write_evaluation(evaluation: Evaluation, folder: Path) -> Path:
+    """Write cases.csv, subjects.csv, summary.json, summary.md and segmentation.png; returns the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tissues = evaluation.tissues
+    tables.write_case_csv(folder / "cases.csv", evaluation.cases, tissues)
+    tables.write_subject_csv(folder / "subjects.csv", evaluation.subjects, tissues)
+    tables.write_json(folder / "summary.json", summary(evaluation))
+    (folder / "summary.md").write_text(text(evaluation) + "\n", encoding="utf-8")
+    path = folder / "segmentation.png"
+    draw_examples(evaluation.examples, evaluation.class_names, path, title=evaluation.title)
+    return folder
+
+
+def text(evaluation: Evaluation) -> str:
+    """Render the table that the command prints."""
+    table = tables.summary_table(evaluation.subjects, evaluation.tissues, title=evaluation.title + ".")
+    return "\n\n".join(part for part in (table.markdown(), evaluation.image_note) if part)
+
+
+def summary(evaluation: Evaluation) -> dict[str, object]:
+    """Everything about an evaluation but its slices."""
+    return {
+        "run": str(evaluation.run_dir),
+        "evaluation": asdict(evaluation.config),
+        "training": evaluation.run.to_dict(),
+        "n_parameters": evaluation.n_parameters,
+        "recipe_hash": evaluation.recipe_hash,
+        "versions": versions(),
+        "n_slices": len(evaluation.cases),
+        "n_subjects": len(evaluation.subjects),
+        "summary": tables.summary_values(evaluation.subjects, evaluation.tissues),
+        "subjects": [tables.subject_row(subject, evaluation.tissues) for subject in evaluation.subjects],
+        "pooled_over_all_pixels": pooled(evaluation),
+        "data_and_image": {
+            name: metrics.mean_present([getattr(case, name) for case in evaluation.cases])
+            for name in ("snr", "cnr", "psnr", "ssim")
+        },
+    }
+
+
+def pooled(evaluation: Evaluation) -> dict[str, object]:
+    """Score one confusion matrix over all pixels of all slices, background included (as CRDN does)."""
+    confusion = evaluation.confusion
+    dice, iou = metrics.class_dice(confusion), metrics.class_iou(confusion)
+    return {
+        "confusion_oracle_by_predicted": confusion.tolist(),
+        "pixel_accuracy": metrics.pixel_accuracy(confusion),
+        "mean_iou": metrics.mean_present(iou),
+        "mean_dice_with_background": metrics.mean_present(dice),
+        "dice": dict(zip(evaluation.class_names, map(float, dice), strict=True)),
+        "iou": dict(zip(evaluation.class_names, map(float, iou), strict=True)),
+    }
+
+
+def write_comparison(comparison: Comparison, examples: tuple[Example, ...], folder: Path) -> Path:
+    """Write comparison.csv, comparison.json, comparison.md and comparison.png; returns the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    first = comparison.evaluations[0]
+    (folder / "comparison.md").write_text(comparison_text(comparison) + "\n", encoding="utf-8")
+    with (folder / "comparison.csv").open("w", newline="", encoding="utf-8") as file:
+        table = subject_table(comparison)
+        csv.writer(file).writerows([table.header, *table.rows])
+    tests = {name: asdict(test) for name, test in zip(comparison.names[1:], comparison.tests, strict=True)}
+    summaries = {name: summary(e) for name, e in zip(comparison.names, comparison.evaluations, strict=True)}
+    tables.write_json(
+        folder / "comparison.json",
+        {"reference": comparison.names[0], "paired_tests_of_mean_dice": tests, "runs": summaries},
+    )
+    draw_examples(
+        examples, first.class_names, folder / "comparison.png", title=comparison_table(comparison).title
+    )
+    return folder
+
+
+def comparison_text(comparison: Comparison) -> str:
+    """Render the tables that the command prints."""
+    return "\n\n".join(
+        table.markdown() for table in (comparison_table(comparison), subject_table(comparison))
+    )
+
+
+def versions() -> dict[str, str]:
+    """List the versions of what computed the figures; a bare checkout has none of its own."""
+    found = {"python": platform.python_version()}
+    for name in ("mrsim", "torch", "numpy", "scipy"):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
