@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,13 +48,14 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Up from the bottleneck to (batch, widths[0], ...); `skip` says whether it gets the encoder's features."""
+    """Up from the bottleneck to (batch, widths[0], ...), with or without the encoder's features."""
 
     def __init__(self, widths: Sequence[int], dims: int, *, skip: bool) -> None:
         super().__init__()
         pairs = list(pairwise(widths))[::-1]
-        up, half = UP[dims], HALF[dims]
-        ups = [up(wide, narrow, half, half) for narrow, wide in pairs]  # type: ignore[arg-type]
+        up: Any = UP[dims]  # their sizes are tuples of different lengths
+        half = HALF[dims]
+        ups = [up(wide, narrow, half, half) for narrow, wide in pairs]
         self.up = nn.ModuleList(ups)
         self.merge = nn.ModuleList(double_conv(narrow * (1 + skip), narrow, dims) for narrow, _ in pairs)
 

@@ -39,6 +39,11 @@ class PatternConfig(ModelConfig):
         check(0 < self.rate < 1, "rate", "lie in (0, 1)", self.rate)
 
     @property
+    def samples_itself(self) -> bool:
+        """See `ModelConfig.samples_itself`."""
+        return True
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(ky, kx)."""
         return self.ny, self.nx
@@ -101,6 +106,7 @@ def magnitude(image: Tensor) -> Tensor:
 
 def real_image(values: Tensor) -> Tensor:
     """(batch, 1, y, x) -> (batch, 2, y, x) with imaginary part 0, as an `Output` holds images."""
+    values = values.float()
     return torch.cat((values, torch.zeros_like(values)), dim=1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from torch import Tensor, nn
 
@@ -48,6 +48,11 @@ class ModelConfig:
     def __post_init__(self) -> None:
         check(self.n_classes >= 2, "n_classes", "be at least 2", self.n_classes)
 
+    @property
+    def samples_itself(self) -> bool:
+        """Whether the network brings its own sampling pattern and must be given fully sampled k-space."""
+        return False
+
 
 class SegmentationModel(nn.Module):
     """A network from undersampled k-space to class logits.
@@ -62,11 +67,6 @@ class SegmentationModel(nn.Module):
     stages: ClassVar[tuple[Stage, ...]] = (Stage(name="train"),)
 
     config: ModelConfig
-
-    @property
-    def samples_itself(self) -> bool:
-        """Whether the network brings its own sampling pattern and must be given fully sampled k-space."""
-        return False
 
     def lr_factor(self, name: str) -> float:  # noqa: ARG002 - for subclasses
         """Factor on the learning rate of the parameter called `name`."""
@@ -87,6 +87,22 @@ class SegmentationModel(nn.Module):
         mask : (batch, 1, ky, 1) or (batch, 1, ky, kx) float32, 1 = sampled
         """
         raise NotImplementedError
+
+    def begin(self, stage: Stage) -> None:
+        """Let only the parts learn that this stage trains; the others are frozen."""
+        for name, weight in self.named_parameters():
+            learns = any(name == part or name.startswith(f"{part}.") for part in stage.trainable)
+            weight.requires_grad_(learns or not stage.trainable)
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """Enter training mode; a part whose weights are all frozen stays in evaluation mode."""
+        super().train(mode)
+        for part in self.modules() if mode else ():
+            weights = list(part.parameters())
+            if weights and not any(weight.requires_grad for weight in weights):
+                part.eval()
+        return self
 
     def loss(self, output: Output, batch: Batch) -> Tensor:
         """Scalar training loss: cross-entropy of the last logits, mean over pixels and batch."""

@@ -60,11 +60,6 @@ class Baseline(SegmentationModel):
         self.segmenter = segmentation_unet(config)
         self.apply(xavier_uniform)
 
-    @property
-    def samples_itself(self) -> bool:
-        """See `SegmentationModel.samples_itself`."""
-        return True
-
     def forward(self, kspace: Tensor, mask: Tensor) -> Output:  # noqa: ARG002 - it samples by itself
         """Fully sampled k-space -> logits and the image (its imaginary part is 0)."""
         sampled, _ = self.sampling(kspace)

@@ -61,11 +61,6 @@ class Liu(SegmentationModel):
         self.segmenter = segmentation_unet(config)
         self.apply(xavier_uniform)
 
-    @property
-    def samples_itself(self) -> bool:
-        """See `SegmentationModel.samples_itself`."""
-        return True
-
     def segment(self, image: Tensor) -> Output:
         """First stage: SegNet on the magnitude of fully sampled images (batch, 2, y, x)."""
         return Output((self.segmenter(magnitude(image)),), (image,))

@@ -109,11 +109,6 @@ class Loupe(ReconstructionModel):
         self.recon = config.recon_net()
         self.apply(xavier_uniform)
 
-    @property
-    def samples_itself(self) -> bool:
-        """See `SegmentationModel.samples_itself`."""
-        return True
-
     def forward(self, kspace: Tensor, mask: Tensor) -> Output:  # noqa: ARG002 - it samples by itself
         """Fully sampled k-space -> the image (its imaginary part is 0), no logits."""
         sampled, _ = self.sampling(kspace)

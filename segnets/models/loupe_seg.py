@@ -42,11 +42,6 @@ class LoupeSeg(SegmentationModel):
         self.segmenter = segmentation_unet(config)
         self.apply(xavier_uniform)
 
-    @property
-    def samples_itself(self) -> bool:
-        """See `SegmentationModel.samples_itself`."""
-        return True
-
     def reconstruct(self, kspace: Tensor, mask: Tensor) -> Output:  # noqa: ARG002 - it samples by itself
         """First two stages: LOUPE alone."""
         sampled, _ = self.sampling(kspace)

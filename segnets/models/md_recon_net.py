@@ -45,6 +45,11 @@ class MdReconNetConfig(ModelConfig):
         check(0 < self.rate <= 1, "rate", "lie in (0, 1]", self.rate)
         check(self.pattern_seed >= 0, "pattern_seed", "be zero or positive", self.pattern_seed)
 
+    @property
+    def samples_itself(self) -> bool:
+        """See `ModelConfig.samples_itself`."""
+        return self.pattern != "given"
+
 
 class ResidualCnn(nn.Module):
     """Five convolutions 3x3, LeakyReLU between them, plus the input, and LeakyReLU once more."""
@@ -109,11 +114,6 @@ class MDReconNet(ReconstructionModel):
         self.k_fusions = nn.ModuleList(Blend() for _ in range(n - 1))  # the last k-space is not needed
         self.image_fusions = nn.ModuleList(Blend() for _ in range(n))
         self.apply(he_normal)
-
-    @property
-    def samples_itself(self) -> bool:
-        """See `SegmentationModel.samples_itself`."""
-        return self.sampling is not None
 
     def stage(self, n: int, k: Tensor, image: Tensor, kspace: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Correct and make consistent; k (batch, 2, ky, kx) and image (batch, 2, y, x), float32."""

@@ -1,8 +1,8 @@
 """SegNetMRI (Sun et al., IPMI 2019): one encoder per block serves reconstruction and segmentation.
 
 MRN reconstructs in N units, each an encoder-decoder with global residual and data consistency. MSN is a U-Net
-of the same shape. Both are trained alone first, MSN on fully sampled images. Then MSN's encoder is thrown away,
-its decoder reads the encoder of every unit of MRN, and a convolution 1x1 merges the N segmentations.
+of the same shape. Both are trained alone first, MSN on fully sampled images. Then MSN's encoder is thrown
+away, its decoder reads the encoder of every unit of MRN, and a convolution 1x1 merges the N segmentations.
 """
 
 from __future__ import annotations

@@ -66,11 +66,6 @@ class SemuNet(SegmentationModel):
         self.segmenter = segmentation_unet(config)
         self.apply(xavier_uniform)
 
-    @property
-    def samples_itself(self) -> bool:
-        """See `SegmentationModel.samples_itself`."""
-        return True
-
     def lr_factor(self, name: str) -> float:
         """See `SegmentationModel.lr_factor`."""
         return self.config.mask_lr if name.startswith("sampling.") else 1.0

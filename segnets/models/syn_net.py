@@ -78,7 +78,7 @@ class SynNet(SegmentationModel):
         image = to_image(kspace)
         shape = (image.shape[-2], image.shape[-1])
         features = self.decoder(*self.encoder(pad_to_multiple(image, self.encoder.factor)))
-        made = image if self.image_head is None else crop_to(self.image_head(features), shape)
+        made = image if self.image_head is None else crop_to(self.image_head(features), shape).float()
         return Output((crop_to(self.head(features), shape),), (made,))
 
     def loss(self, output: Output, batch: Batch) -> Tensor:
