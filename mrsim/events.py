@@ -21,8 +21,8 @@ class Trajectory:
 
     line : (adc,) int row of k-space
     k : (adc, sample, 3) [1/m] encoding of a coherence born at the last excitation
-    clock : (adc, sample) [s] net dephasing time of that coherence: 0 at the excitation centre, advanced by free
-        precession, inverted by refocusing, so 0 again at a spin echo
+    clock : (adc, sample) [s] net dephasing time of that coherence: 0 at the excitation centre, advanced by
+        free precession, inverted by refocusing, so 0 again at a spin echo
     """
 
     line: NDArray[np.intp]
@@ -39,10 +39,11 @@ class Events:
     pulse : (event,) int row of `pulses` that is played during the event, -1 for none
     samples : (event,) int receiver samples, n at time n * duration / samples from the start of the event
     line : (event,) int row of k-space that the samples fill
-    crusher : (event,) bool ideal crusher at the end of the event: the answer is the mean over an ensemble whose
-        members get the phases 2 pi p / P, so that only equal numbers of crushers before and after an inversion
-        survive, exactly as with strong gradients
-    spoil : (event,) bool ideal spoiler at the end of the event: M+ becomes 0, and Mz its mean over the ensemble
+    crusher : (event,) bool ideal crusher at the end of the event: the answer is the mean over an ensemble
+        whose members get the phases 2 pi p / P, so that only equal numbers of crushers before and after an
+        inversion survive, exactly as with strong gradients
+    spoil : (event,) bool ideal spoiler at the end of the event: M+ becomes 0, and Mz its mean over the
+        ensemble
     start : (repetition,) int first event of each repetition
     pulses : the pulses
     matrix : rows and samples of k-space (ky, kx)
@@ -125,7 +126,7 @@ class Events:
         return np.asarray(played[self.pulse])  # -1, no pulse, reads the last entry
 
     def _signs(self) -> NDArray[np.intp]:
-        """-1 from the centre of each refocusing pulse to the centre of the next, +1 otherwise (half events)."""
+        """-1 from the centre of each refocusing pulse to that of the next, +1 otherwise (half events)."""
         turns = np.zeros(2 * self.duration.size, np.intp)
         turns[1::2] = self._used_as("refocusing")
         return 1 - 2 * (np.cumsum(turns) % 2)
@@ -171,9 +172,9 @@ class Repetition:
         self.rows.append(dict(zip((name for name, _, _ in _COLUMNS), row, strict=True)))
         return len(self.rows) - 1
 
-    def columns(self, repetitions: int = 1) -> dict[str, NDArray[Any]]:
+    def columns(self, repetitions: int = 1) -> dict[str, Any]:
         """Columns of `Events`, the repetition played so many times over, and `start`."""
-        columns: dict[str, NDArray[Any]] = {}
+        columns: dict[str, Any] = {}
         for name, dtype, shape in _COLUMNS:
             once = np.array([row[name] for row in self.rows], dtype)
             columns[name] = np.tile(once, (repetitions,) + (1,) * len(shape))

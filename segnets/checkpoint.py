@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import pickle
-import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,7 +44,9 @@ def read_checkpoint(path: Path, device: torch.device | str = "cpu") -> dict[str,
         raise CheckpointError(f"{path} does not exist; a run directory holds last.pt once an epoch is done")
     try:
         payload = torch.load(path, map_location=device, weights_only=True)
-    except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile, ValueError, KeyError):
+    except PermissionError as error:
+        raise CheckpointError(f"{path} cannot be read ({error})") from None
+    except Exception:  # whatever torch makes of a damaged file; it raises about everything
         raise CheckpointError(f"{path} is damaged or not a checkpoint of segnets") from None
     if not isinstance(payload, dict) or payload.get("format") != FORMAT:
         raise CheckpointError(f"{path} is a checkpoint of another program, not of segnets")

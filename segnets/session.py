@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -60,6 +61,8 @@ class Session:
             weight_decay=config.weight_decay,
             fused=fabric.device.type == "cuda",
         )
+        if config.compile:  # the transforms stay as they are, which is as it should be
+            warnings.filterwarnings("ignore", "Torchinductor does not support code generation for complex")
         module = torch.compile(self.model) if config.compile else self.model
         self.network, self.optimiser = fabric.setup(module, optimiser)  # type: ignore[arg-type]
         self.generator = torch.Generator(fabric.device)

@@ -12,9 +12,11 @@ from dataclasses import asdict, replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 import torch
 from lightning.fabric import Fabric
+from lightning.fabric.plugins import MixedPrecision, Precision
 
 from mrsim.store import Store
 from segnets.checkpoint import read_checkpoint, run_of, write_json
@@ -49,15 +51,15 @@ def train(config: TrainConfig, *, resume: bool = False, quiet: bool = False) -> 
     out = Path(config.out or Path("runs") / f"{config.model}-{datetime.now():%Y%m%d-%H%M%S}")
     if (out / "last.pt").is_file() and epochs_done(out, run, resume) >= config.epochs:
         return out
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(out / "config.json", run.to_dict())
     fabric = Fabric(
         accelerator=accelerator(config.device),
         devices=config.devices,
         strategy="ddp_spawn" if config.devices > 1 else "auto",
-        precision=config.precision,  # type: ignore[arg-type]
+        plugins=precision(config),
     )
-    fabric.launch(fit, run, out, quiet)  # type: ignore[arg-type]
+    out.mkdir(parents=True, exist_ok=True)
+    write_json(out / "config.json", run.to_dict())
+    fabric.launch(fit, run.to_dict(), out, quiet)  # type: ignore[arg-type]
     return out
 
 
@@ -125,13 +127,32 @@ def accelerator(device: str) -> str:
     return "cuda" if device != "cpu" and torch.cuda.is_available() else "cpu"
 
 
+class MixedPrecisionOfExactInput(MixedPrecision):
+    """Autocast as Fabric does it, except that the measured k-space is not rounded to 8 bits on its way in."""
+
+    def convert_input(self, data: object) -> object:
+        """Leave the input in float32."""
+        return data
+
+
+def precision(config: TrainConfig) -> Precision:
+    """Return the Fabric plugin for `config.precision`."""
+    if config.precision == "bf16-mixed":
+        return MixedPrecisionOfExactInput("bf16-mixed", accelerator(config.device))
+    return Precision()
+
+
 def learning_rate(recipe: Recipe, epoch: int) -> float:
     """Return the step size in an epoch, counted from 0: times `lr_gamma` after every `lr_step`."""
     return float(recipe.lr * recipe.lr_gamma ** (epoch // recipe.lr_step))
 
 
-def fit(fabric: Fabric, run: RunConfig, out: Path, quiet: bool) -> None:
-    """Train on this device, from the last checkpoint in `out` if there is one."""
+def fit(fabric: Fabric, record: dict[str, Any], out: Path, quiet: bool) -> None:
+    """Train on this device, from the last checkpoint in `out` if there is one.
+
+    record : `RunConfig.to_dict()`, since Fabric refuses to hand frozen dataclasses to other processes
+    """
+    run = RunConfig.from_dict(record)
     config, device = run.train, fabric.device
     store = as_store(config.data)
     session = Session(fabric, run, out)

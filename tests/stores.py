@@ -40,7 +40,8 @@ def subject_arrays(subject, n_slices, shape, n_coils=1, seed=0):
     csm = np.broadcast_to(csm, (n_slices, n_coils, *shape)).astype(np.complex64)
     b0 = np.broadcast_to(10 * y, labels.shape).astype(np.float32)
     kspace = centred_fft2(SIGNAL[labels][:, None] * csm).astype(np.complex64)
-    return {"kspace": kspace, "labels": labels, "tissue": labels, "csm": csm, "b0": b0}
+    affine = np.broadcast_to(np.diag([2e-3, 2e-3, 2e-3, 1.0]), (n_slices, 4, 4))
+    return {"kspace": kspace, "labels": labels, "tissue": labels, "affine": affine, "csm": csm, "b0": b0}
 
 
 def split_of(n_subjects):

@@ -1,12 +1,14 @@
-"""Cartesian engine: the Bloch solution from a table, the readout spin by spin, the phase encode apart from it.
+"""Cartesian engine: the Bloch solution from a table, the readout spin by spin, the phase encode apart from
+it.
 
-When every repetition reads one straight line with the same readout, the signal separates without approximation:
+When every repetition reads one straight line with the same readout, the signal separates without
+approximation:
 
     R[row, tau] = sum over the spins of a row y of m exp(-(R2 +- R2') tau - i 2 pi (k_x(tau) x + f tau))
     s[k_y, tau] = sum over rows of exp(-i 2 pi k_y y) R[row, tau]
 
-with m the magnetisation at the echo without encoding. Every row and every line is summed by one thread in a fixed
-order, so the result does not depend on the number of threads.
+with m the magnetisation at the echo without encoding. Every row and every line is summed by one thread in a
+fixed order, so the result does not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -14,19 +16,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numba import njit, prange
 from numpy.typing import NDArray
 
-from mrsim.bloch.kernels import BLOCK, FAST, cos_sin
+from mrsim.bloch.jit import kernel
+from mrsim.bloch.kernels import BLOCK, cos_sin
+from mrsim.bloch.nodes import Nodes
 from mrsim.bloch.program import compile_events
-from mrsim.bloch.readout import apply_coil, prepare_trains, receive, train_shape, unfold
-from mrsim.bloch.table import MAX_LEVELS, NODE_STEP, Nodes, echoes, levels, look_up, transverse
-from mrsim.bloch.weights import amplitudes, box_share, sub_positions
+from mrsim.bloch.readout import prepare_trains, receive, train_shape, unfold, weigh
+from mrsim.bloch.table import MAX_LEVELS, NODE_STEP, echoes, levels, look_up, transverse
+from mrsim.bloch.tasks import in_threads
+from mrsim.bloch.weights import amplitudes, box_share, contiguous, sub_positions
 from mrsim.events import Events, Trajectory
 
 if TYPE_CHECKING:
     from phantoms.phantom import Spins
 
+ROWS_PER_TASK, LINES_PER_TASK, SPINS_PER_TASK = 16, 16, 65536
+NODES_AT_ONCE = 65536  # bounds the memory of RF operators
 ROWS_AT_ONCE = 1024  # bounds the memory of R when every spin has a y of its own
 STRAIGHT = 1e-6  # [1/m] how exactly lines must be straight and alike
 
@@ -38,58 +44,73 @@ Array = Any
 def cartesian(
     spins: Spins, events: Events, coils: NDArray[np.complex64], n_sub: int
 ) -> NDArray[np.complex64]:
-    """k-space (coil, ky, kx) of `spins`; coils (coil, spin), or (0, spin) for one uniform coil."""
+    """k-space (coil, ky, kx) of `spins` of coils (coil, spin)."""
     path = _straight_lines(events)
     prog = compile_events(events.first_repetition())
     m = _magnetisation(spins, events, n_sub)
-    x, y = spins.position[0], spins.position[1]
+    x, y, _ = contiguous(spins.position)
+    freq, tissue = contiguous(spins.freq), contiguous(spins.tissue)
     bounds = np.append(0, np.append(np.flatnonzero(np.diff(y)) + 1, y.size))
     decays = _decays(spins, float(prog.dwell[0]), float(prog.clock[0]))
     phase = np.array([path.k[0, prog.first[0], 0], prog.clock[0], prog.k_step[0, 0], prog.dwell[0]])
     first = int(prog.first[0])
     shape = train_shape(max(first, events.matrix[1] - first))
 
-    n_coils = max(1, coils.shape[0])
-    kspace = np.zeros((n_coils, *events.matrix), np.complex128)
+    kspace = np.zeros((coils.shape[0], *events.matrix), np.complex128)
     for begin in range(0, bounds.size - 1, ROWS_AT_ONCE):
         part = bounds[begin : begin + ROWS_AT_ONCE + 1]
-        rows = np.zeros((n_coils, part.size - 1, events.matrix[1]), np.complex128)
-        _sum_rows(part, x, spins.freq, spins.tissue, m, coils, decays, phase, shape, first, rows)
+        rows = np.zeros((coils.shape[0], part.size - 1, events.matrix[1]), np.complex128)
         encode = np.exp(-2j * np.pi * np.outer(path.k[:, 0, 1], y[part[:-1]]))  # (line, row)
-        _encode_rows(encode, path.line, rows, kspace)
+        _in_threads_over_rows(part, (x, freq, tissue, m, coils, decays, phase, shape, first, rows))
+        _in_threads_over_lines(encode, path.line, rows, kspace)
     return kspace.astype(np.complex64)
+
+
+def _in_threads_over_rows(bounds: NDArray[np.intp], rest: tuple[Any, ...]) -> None:
+    in_threads(lambda begin, end: _sum_rows(begin, end, bounds, *rest), bounds.size - 1, ROWS_PER_TASK)
+
+
+def _in_threads_over_lines(encode: Complex, line: NDArray[np.intp], rows: Complex, kspace: Complex) -> None:
+    in_threads(
+        lambda begin, end: _encode_rows(begin, end, encode, line, rows, kspace), line.size, LINES_PER_TASK
+    )
 
 
 def _straight_lines(events: Events) -> Trajectory:
     """Trajectory of a sequence that the factorisation holds for; ValueError for any other."""
-    path, n = events.trajectory(), events.start.size
-    per = events.duration.size // max(1, n)
-    alike = np.array_equal(events.start, np.arange(n) * per) and n * per == events.duration.size
-    for column in ("duration", "pulse", "samples", "crusher", "spoil"):
-        if alike:
-            every = getattr(events, column).reshape(n, per)
-            alike = bool((every == every[0]).all())
-    if not (alike and path.line.size == n and events.spoil[-1] and events.steady_state):
+    path = events.trajectory()
+    if not (_repeats(events) and path.line.size == events.start.size and events.spoil[-1]):
         raise ValueError(
-            "sequence must read one line per repetition, all alike and ideally spoiled, for engine 'cartesian': "
-            "take engine 'isochromat'"
+            "sequence must read one line per repetition, all alike and ideally spoiled, "
+            "for engine 'cartesian': take engine 'isochromat'"
         )
-    played = events.gradient[events.pulse >= 0]
-    slices = events.gradient[:, 2].reshape(n, per)
     k = path.k
     straight = np.abs(k[..., 0] - k[0, :, 0]).max() < STRAIGHT and np.ptp(k[..., 1], axis=1).max() < STRAIGHT
-    selective = not played[:, :2].any() and bool((slices == slices[0]).all())
-    if not (straight and selective and np.abs(k[..., 2]).max() < STRAIGHT):
+    if not straight or np.abs(k[..., 2]).max() > STRAIGHT or events.gradient[events.pulse >= 0, :2].any():
         raise ValueError(
-            "sequence must read straight lines along x, encoded along y between its pulses and rephased along z, "
-            "for engine 'cartesian': take engine 'isochromat'"
+            "sequence must read straight lines along x, encoded along y between its pulses and rephased "
+            "along z, for engine 'cartesian': take engine 'isochromat'"
         )
     return path
 
 
+def _repeats(events: Events) -> bool:
+    """Whether repetitions in a steady state differ in nothing but gradients along x and y."""
+    n = events.start.size
+    length = events.duration.size // max(1, n)
+    if not events.steady_state or not np.array_equal(events.start, np.arange(n) * length):
+        return False
+    columns = [getattr(events, name) for name in ("duration", "pulse", "samples", "crusher", "spoil")]
+    each = np.column_stack([*columns, events.gradient[:, 2]])
+    if each.shape[0] != n * length:
+        return False
+    each = each.reshape(n, length, -1)
+    return bool((each == each[0]).all())
+
+
 def _magnetisation(spins: Spins, events: Events, n_sub: int) -> Complex:
     """(spin,) M+ at the echo times the amplitude of the spin, without encoding and T2'."""
-    z, height = spins.position[2], spins.cell[2]
+    z, height = contiguous(spins.position)[2], spins.cell[2]
     offset, share = sub_positions(events, height, n_sub)
     amplitude = amplitudes(spins, events)
     r1, r2 = 1 / spins.t1, 1 / spins.t2
@@ -100,14 +121,28 @@ def _magnetisation(spins: Spins, events: Events, n_sub: int) -> Complex:
         at = level_z[:, None] + offset  # (level, sub)
         table, f0 = transverse(events, at, np.tile(share, (level_z.size, 1)), span, r1, r2)
         weight = amplitude[:, None] * box_share(level_z, height, events.box)  # (tissue, level)
-        found: Complex = look_up(table, f0, spins.freq, spins.tissue, level, weight)
-        return found
+        m = np.empty(z.size, np.complex128)
+        lookup = (table, f0, contiguous(spins.freq), contiguous(spins.tissue), level, weight, m)
+        in_threads(lambda begin, end: look_up(begin, end, *lookup), z.size, SPINS_PER_TASK)
+        return m
     m = np.zeros(z.size, np.complex128)
+    for begin in range(0, z.size, NODES_AT_ONCE):
+        part = slice(begin, begin + NODES_AT_ONCE)
+        for dz, weight_of_sub in zip(offset, share, strict=True):
+            m[part] += weight_of_sub * _each_on_its_own(events, spins, part, dz)
+    m *= amplitude[spins.tissue] * box_share(z, height, events.box)
+    return m
+
+
+def _each_on_its_own(events: Events, spins: Spins, part: slice, dz: float) -> Complex:
+    """M+ at the echo without a table: for few spins, or where z takes any value."""
+    zero, tissue = np.zeros(spins.tissue[part].size), spins.tissue[part]
+    nodes = Nodes(
+        where=np.stack([zero, zero, spins.position[2, part] + dz, spins.freq[part]]),
+        rate=np.stack([1 / spins.t1[tissue], 1 / spins.t2[tissue], zero]),
+    )
     prog = compile_events(events.first_repetition())
-    freq = spins.freq.astype(np.float64)
-    for dz, part in zip(offset, share, strict=True):
-        m += part * echoes(prog, Nodes(z=z + dz, freq=freq, r1=r1[spins.tissue], r2=r2[spins.tissue]))
-    return m * amplitude[spins.tissue] * box_share(z, height, events.box)
+    return echoes(prog, nodes, nodes.operators(prog))
 
 
 def _decays(spins: Spins, dwell: float, clock: float) -> Real:
@@ -120,40 +155,39 @@ def _decays(spins: Spins, dwell: float, clock: float) -> Real:
     return np.stack([after, np.exp(-r2prime * clock), before, np.exp(r2prime * clock)])
 
 
-@njit(cache=True, parallel=True)
+@kernel()
 def _sum_rows(
-    bounds: Array, x: Array, freq: Array, tissue: Array, m: Array, coils: Array, decays: Array, phase: Array,
-    shape: tuple[int, int], first: int, rows: Array,
+    begin: int, end: int, bounds: Array, x: Array, freq: Array, tissue: Array, m: Array, coils: Array,
+    decays: Array, phase: Array, shape: tuple[int, int], first: int, rows: Array,
 ) -> None:  # fmt: skip
-    for r in prange(bounds.size - 1):
-        _sum_row(bounds[r], bounds[r + 1], x, freq, tissue, m, coils, decays, phase, shape, first, rows[:, r])
+    """Sum the readouts of the rows `begin` to `end` of spins: rows (coil, row, sample) complex128.
 
-
-@njit(cache=True)
-def _sum_row(
-    begin: int, end: int, x: Array, freq: Array, tissue: Array, m: Array, coils: Array, decays: Array,
-    phase: Array, shape: tuple[int, int], first: int, row: Array,
-) -> None:  # fmt: skip
-    """Sum the readouts of one row of spins: row (coil, sample) complex128."""
+    bounds : (row + 1,) first spin of each row
+    m : (spin,) complex128 magnetisation at the echo, without encoding
+    decays : (4, tissue) see `_decays`
+    phase : cycles at the echo per m and per Hz, cycles per sample per m and per Hz
+    """
     heads, tails = shape
     sides = 2 if first > 0 else 1
     tail = np.empty((2, 2, tails, BLOCK), np.float32)
     head, scaled = np.empty((2, 2, heads, BLOCK), np.float32), np.empty((2, heads, BLOCK), np.float32)
-    sums = np.zeros((row.shape[0], 2, heads * tails), np.complex128)
+    sums = np.empty((rows.shape[0], 2, heads * tails), np.complex128)
     cycles, decay, echo = np.empty(BLOCK), np.empty((4, BLOCK)), np.empty((2, BLOCK))
     sent, work = np.empty((2, BLOCK)), np.empty((8, BLOCK))
-    for at in range(begin, end, BLOCK):
-        n = min(BLOCK, end - at)
-        _load(at, n, x, freq, tissue, m, decays, phase, cycles, decay, echo)
-        prepare_trains(cycles, decay, sides, n, tail, head, work)
-        for c in range(row.shape[0]):
-            apply_coil(echo, coils, c, at, n, sent)
-            receive(sent, sides, n, tail, head, scaled, sums[c])
-    for c in range(row.shape[0]):
-        unfold(sums[c], first, row[c])
+    for r in range(begin, end):
+        sums[:] = 0.0
+        for at in range(bounds[r], bounds[r + 1], BLOCK):
+            n = min(BLOCK, bounds[r + 1] - at)
+            _load(at, n, x, freq, tissue, m, decays, phase, cycles, decay, echo)
+            prepare_trains(cycles, decay, sides, n, tail, head, work)
+            for c in range(rows.shape[0]):
+                weigh(echo, coils[c], at, n, sent)
+                receive(sent, sides, n, tail, head, scaled, sums[c])
+        for c in range(rows.shape[0]):
+            unfold(sums[c], first, rows[c, r])
 
 
-@njit(cache=True, fastmath=FAST)
+@kernel(fast=True)
 def _load(
     at: int, n: int, x: Array, freq: Array, tissue: Array, m: Array, decays: Array, phase: Array,
     cycles: Array, decay: Array, echo: Array,
@@ -171,16 +205,15 @@ def _load(
             decay[i, s] = decays[i, tissue[at + s]]
 
 
-@njit(cache=True, parallel=True)
-def _encode_rows(encode: Array, line: Array, rows: Array, kspace: Array) -> None:
+@kernel()
+def _encode_rows(begin: int, end: int, encode: Array, line: Array, rows: Array, kspace: Array) -> None:
     """Phase encode: kspace (coil, ky, sample) += encode (line, row) @ rows (coil, row, sample)."""
-    n_coils = rows.shape[0]
-    for task in prange(line.size * n_coils):
-        i, c = task // n_coils, task % n_coils
-        _encode_line(encode[i], rows[c], kspace[c, line[i]])
+    for i in range(begin, end):
+        for c in range(rows.shape[0]):
+            _encode_line(encode[i], rows[c], kspace[c, line[i]])
 
 
-@njit(cache=True, fastmath=FAST)
+@kernel(fast=True)
 def _encode_line(encode: Array, rows: Array, line: Array) -> None:
     for r in range(rows.shape[0]):
         e = encode[r]

@@ -39,8 +39,8 @@ def simulate(
     """k-space (coil, ky, kx) complex64 of `spins`, centred, orthonormal, free of noise.
 
     coils : (coil, spin) complex64 receive sensitivity at each spin, or None for one uniform coil
-    engine : "cartesian" (exact factorisation, fast), "isochromat" (every spin through every line) or "reference"
-        (the same in NumPy, for small cases)
+    engine : "cartesian" (exact factorisation, fast), "isochromat" (every spin through every line) or
+        "reference" (the same in NumPy, for small cases)
     n_sub : nodes of the slice profile across the cell of each spin
 
     An on-resonance spin echo has a real positive image: a pixel filled with PD 1 shows the closed form.
@@ -54,14 +54,14 @@ def simulate(
     events = sequence if isinstance(sequence, Events) else sequence.events()
     sensitivity = _sensitivity(coils, spins.tissue.size)
     if not spins.tissue.size:
-        return np.zeros((max(1, sensitivity.shape[0]), *events.matrix), np.complex64)
+        return np.zeros((sensitivity.shape[0], *events.matrix), np.complex64)
     run: Callable[..., NDArray[np.complex64]] = getattr(import_module(f"mrsim.bloch.{engine}"), engine)
     return run(spins, events, sensitivity, n_sub)
 
 
 def _sensitivity(coils: ArrayLike | None, n_spins: int) -> NDArray[np.complex64]:
     if coils is None:
-        return np.zeros((0, n_spins), np.complex64)
+        return np.ones((1, n_spins), np.complex64)
     array = np.ascontiguousarray(coils, np.complex64)
     if array.ndim != 2 or array.shape[0] == 0 or array.shape[1] != n_spins:
         raise ValueError(f"coils must have shape (coil, {n_spins}), one value per spin, got {array.shape}")

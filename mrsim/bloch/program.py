@@ -23,6 +23,8 @@ class Program(NamedTuple):
     kind : (event,) FREE, PULSE or READOUT
     item : (event,) row of the intervals, of the pulses or of the readouts
     crusher spoil : (event,) uint8 what happens at the end of the event
+    settled : (event,) uint8 after the event no pulse or crusher comes before the next spoiler, so that the
+        mean over the crusher ensemble says all
     start : (repetition + 1,) first event of each repetition
     moment : (interval, 3) [1/m] gradient moment of each distinct interval
     interval_time : (interval,) row of `times`
@@ -41,6 +43,7 @@ class Program(NamedTuple):
     item: Index
     crusher: NDArray[np.uint8]
     spoil: NDArray[np.uint8]
+    settled: NDArray[np.uint8]
     start: Index
     moment: Real
     interval_time: Index
@@ -93,6 +96,7 @@ def compile_events(events: Events) -> Program:
         item=item,
         crusher=events.crusher.astype(np.uint8),
         spoil=events.spoil.astype(np.uint8),
+        settled=_settled(events).astype(np.uint8),
         start=np.append(events.start, kind.size).astype(np.int64),
         moment=np.ascontiguousarray(intervals[:, 1:]),
         interval_time=interval_time.astype(np.int64),
@@ -118,6 +122,20 @@ def _echo_samples(events: Events) -> tuple[Real, Real]:
     first = np.minimum((clock < -SAME_TIME).sum(axis=1), events.matrix[1] - 1)
     at = np.take_along_axis(clock, first[:, None], axis=1)[:, 0]
     return first.astype(np.float64), np.round(at / SAME_TIME) * SAME_TIME
+
+
+def _settled(events: Events) -> NDArray[np.bool_]:
+    """Events after which only free precession and readouts come before the next spoiler."""
+    mixes = (events.pulse >= 0) | events.crusher
+    n = mixes.size
+    next_mix = _next(mixes, n)
+    return np.asarray(_next(events.spoil, n) < next_mix)
+
+
+def _next(flags: NDArray[np.bool_], none: int) -> NDArray[np.intp]:
+    """Index of the next flag after each event, `none` if there is none."""
+    index = np.where(flags, np.arange(flags.size), none)
+    return np.append(np.minimum.accumulate(index[::-1])[::-1], none)[1:]
 
 
 def _stretch(duration: Real, rate: Real) -> Real:

@@ -1,14 +1,15 @@
 """Numba kernels of the readout: what a block of spins sends to the samples of a line.
 
-From sample to sample a spin is multiplied by a constant complex step z (exact, since gradient and off-resonance are
-constant), so sample B*b + j counted from the echo is (m z^(B b)) z^j. The powers are made in float64, once per spin,
-by the recurrence; the advance of every spin to every sample is then one complex multiply-add per spin and sample,
+From sample to sample a spin is multiplied by a constant complex step z (exact, since gradient and
+off-resonance are constant), so sample B*b + j counted from the echo is (m z^(B b)) z^j. The powers are made
+in float64, once per spin, by the recurrence; the advance of every spin to every sample is then one complex
+multiply-add per spin and sample,
 
     sum over spins of  head[b, spin] * tail[j, spin],
 
-with the spins along the vector lanes and nine samples in registers at a time. Products and the sums over a block of
-at most `BLOCK` spins are float32, the sums over blocks float64. T2' decays away from the echo in both directions, so
-the samples before and after it are two trains with a step of their own.
+with the spins along the vector lanes and nine samples in registers at a time. Products and the sums over a
+block of at most `BLOCK` spins are float32, the sums over blocks float64. T2' decays away from the echo in
+both directions, so the samples before and after it are two trains with a step of their own.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import njit
 
-from mrsim.bloch.kernels import FAST, cos_sin
+from mrsim.bloch.jit import kernel
+from mrsim.bloch.kernels import cos_sin
 
 AFTER, BEFORE = 0, 1  # sides of the echo
 TILE = 3  # heads and tails that `_tile` keeps in registers
@@ -36,7 +37,7 @@ def train_shape(samples: int) -> tuple[int, int]:
     return heads, tails
 
 
-@njit(cache=True, fastmath=FAST)
+@kernel(fast=True)
 def _step(cycles: Array, decay: Array, begin: Array, side: int, n: int, z: Array, start: Array) -> None:
     sign = 1.0 if side == AFTER else -1.0
     for s in range(n):
@@ -47,7 +48,7 @@ def _step(cycles: Array, decay: Array, begin: Array, side: int, n: int, z: Array
         start[1, s] = begin[s] * (z[1, s] if side == BEFORE else 0.0)
 
 
-@njit(cache=True)
+@kernel()
 def prepare_trains(
     cycles: Array, decays: Array, sides: int, n: int, tail: Array, head: Array, work: Array
 ) -> None:
@@ -64,7 +65,7 @@ def prepare_trains(
         _powers(work[4:6], work[6:8], n, tail[side], head[side], work[:4])
 
 
-@njit(cache=True)
+@kernel()
 def receive(m: Array, sides: int, n: int, tail: Array, head: Array, scaled: Array, sums: Array) -> None:
     """Add what spins of magnetisation m (2, spin) at the echo send: sums (side, heads * tails) complex128."""
     for side in range(sides):
@@ -72,19 +73,16 @@ def receive(m: Array, sides: int, n: int, tail: Array, head: Array, scaled: Arra
         _accumulate(scaled, tail[side], n, sums[side])
 
 
-@njit(cache=True, fastmath=FAST)
-def apply_coil(m: Array, coils: Array, coil: int, at: int, n: int, out: Array) -> None:
-    """out (2, spin) = m * sensitivity of `coil` (coil, spin) for the spins from `at`; every spin 1 without coils."""
-    if coils.shape[0] == 0:
-        out[:, :n] = m[:, :n]
-    else:
-        for s in range(n):
-            u, v = np.float64(coils[coil, at + s].real), np.float64(coils[coil, at + s].imag)
-            out[0, s] = m[0, s] * u - m[1, s] * v
-            out[1, s] = m[0, s] * v + m[1, s] * u
+@kernel(fast=True)
+def weigh(m: Array, weight: Array, at: int, n: int, out: Array) -> None:
+    """Multiply m (2, spin) by weight (all spins,) complex from spin `at` on."""
+    for s in range(n):
+        u, v = np.float64(weight[at + s].real), np.float64(weight[at + s].imag)
+        out[0, s] = m[0, s] * u - m[1, s] * v
+        out[1, s] = m[0, s] * v + m[1, s] * u
 
 
-@njit(cache=True, fastmath=FAST)
+@kernel(fast=True)
 def _powers(z: Array, start: Array, n: int, tail: Array, head: Array, work: Array) -> None:
     """Powers of the step, by recurrence in float64, stored in float32.
 
@@ -116,9 +114,9 @@ def _powers(z: Array, start: Array, n: int, tail: Array, head: Array, work: Arra
             work[3, s] = u * work[1, s] + v * work[0, s]
 
 
-@njit(cache=True, fastmath=FAST)
+@kernel(fast=True)
 def _scale_heads(head: Array, m: Array, n: int, out: Array) -> None:
-    """out (2, heads, spin) float32 = head * m, m (2, spin) the magnetisation of a line."""
+    """Multiply the heads by the magnetisation of a line, m (2, spin): out (2, heads, spin) float32."""
     for b in range(head.shape[1]):
         for s in range(n):
             u, v = np.float32(m[0, s]), np.float32(m[1, s])
@@ -126,7 +124,7 @@ def _scale_heads(head: Array, m: Array, n: int, out: Array) -> None:
             out[1, b, s] = head[0, b, s] * v + head[1, b, s] * u
 
 
-@njit(cache=True, fastmath=FAST)
+@kernel(fast=True)
 def _tile(head: Array, tail: Array, b: int, j: int, n: int, out: Array, stride: int) -> None:
     """Nine samples of the sum over spins; plain scalars, which the compiler keeps in vector registers."""
     zero = np.float32(0)
@@ -183,7 +181,7 @@ def _tile(head: Array, tail: Array, b: int, j: int, n: int, out: Array, stride: 
     out[at + 2] += complex(r22, i22)
 
 
-@njit(cache=True)
+@kernel()
 def _accumulate(head: Array, tail: Array, n: int, out: Array) -> None:
     """Add the sum over the `n` spins of head[b] * tail[j] to out[b * tails + j], complex128."""
     tails = tail.shape[1]
@@ -192,7 +190,7 @@ def _accumulate(head: Array, tail: Array, n: int, out: Array) -> None:
             _tile(head, tail, b, j, n, out, tails)
 
 
-@njit(cache=True)
+@kernel()
 def unfold(sums: Array, first: int, line: Array) -> None:
     """Add the trains (side, sample) to a line: one runs up from sample `first`, the other down from it."""
     for i in range(line.size - first):

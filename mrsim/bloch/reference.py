@@ -1,7 +1,9 @@
-"""The same physics in slow, obvious NumPy: every spin through every event, float64, nothing shared with the kernels.
+"""The same physics in slow, obvious NumPy: every spin through every event, float64, nothing shared with the
+kernels.
 
-A spin is a 3-vector; RF turns it with the rotation matrix of each raster step; encoding is what the gradients do to
-it on the way; the receiver adds all spins at every sample. Ideal crushers are an ensemble of eight phases.
+A spin is a 3-vector; RF turns it with the rotation matrix of each raster step; encoding is what the gradients
+do to it on the way; the receiver adds all spins at every sample. Ideal crushers are an ensemble of eight
+phases.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ class Isochromats:
 def reference(
     spins: Spins, events: Events, coils: NDArray[np.complex64], n_sub: int
 ) -> NDArray[np.complex64]:
-    """k-space (coil, ky, kx) of `spins`; coils (coil, spin), or (0, spin) for one uniform coil."""
+    """k-space (coil, ky, kx) of `spins` of coils (coil, spin)."""
     return receive(isochromats(spins, events, coils, n_sub), events).astype(np.complex64)
 
 
@@ -72,14 +74,13 @@ def isochromats(spins: Spins, events: Events, coils: NDArray[np.complex64], n_su
     position[2] += np.repeat(offset, spins.tissue.size)
     weight = amplitudes(spins, events)[spins.tissue]
     weight = weight * box_share(spins.position[2], spins.cell[2], events.box)
-    sensitivity = coils if coils.shape[0] else np.ones((1, spins.tissue.size))
     return Isochromats(
         position=position,
         freq=np.tile(spins.freq.astype(np.float64), n),
         t1=np.tile(spins.t1[spins.tissue], n),
         t2=np.tile(spins.t2[spins.tissue], n),
         t2prime=np.tile(spins.t2prime[spins.tissue], n),
-        weight=np.concatenate([sensitivity * weight * part for part in share], axis=1).astype(np.complex128),
+        weight=np.concatenate([coils * weight * part for part in share], axis=1).astype(np.complex128),
     )
 
 

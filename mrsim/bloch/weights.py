@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,10 +15,12 @@ if TYPE_CHECKING:
 
 SUB_POSITIONS = 4  # Gauss-Legendre nodes across the cell of a spin in z
 Real = NDArray[np.float64]
+Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def amplitudes(spins: Spins, events: Events) -> Real:
-    """(tissue,) k-space amplitude of a spin with M+ = 1: PD * cell volume / pixel volume, orthonormal transform.
+    """(tissue,) k-space amplitude of a spin with M+ = 1: PD * cell volume / pixel volume, orthonormal
+    transform.
 
     A pixel filled with PD 1 then has the magnitude of the closed form in the image.
     """
@@ -35,6 +37,13 @@ def sub_positions(events: Events, height: float, n_sub: int) -> tuple[Real, Real
         return np.zeros(1), np.ones(1)
     at, share = np.polynomial.legendre.leggauss(n_sub)
     return at * height / 2, share / 2
+
+
+def contiguous(array: NDArray[Scalar]) -> NDArray[Scalar]:
+    """Make it what the kernels are compiled for, C-contiguous and read-only; copied only if it is not."""
+    plain = np.ascontiguousarray(array).view()
+    plain.flags.writeable = False
+    return plain
 
 
 def box_share(z: Real, height: float, box: float) -> Real:

@@ -20,7 +20,7 @@ RF_KINDS = ("shaped", "ideal")
 EXCITATION_PHASE = -math.pi / 2  # with refocusing at phase 0 the on-resonance echo is real and positive
 
 
-def _parameter(default: Any, unit: str, text: str) -> Any:
+def _parameter(default: Any, unit: str, text: str) -> Any:  # noqa: ANN401 - of the field's own type
     return field(default=default, metadata={"unit": unit, "help": text})
 
 
@@ -29,9 +29,10 @@ class SpinEcho:
     """Cartesian 2-D single-slice spin echo in the steady state.
 
     Slice-selective Hamming-sinc pulses (time-bandwidth product 4) with an ideal crusher on either side of the
-    refocusing pulse, ideal spoiling before each excitation. Gradient lobes are rectangles: their amplitude is held
-    within `max_gradient`, their ramps are not modelled. TE is counted from the excitation centre, the refocusing
-    centre lies at TE/2, and sample n of the readout at TE + (n - samples // 2) / (samples * bandwidth).
+    refocusing pulse, ideal spoiling before each excitation. Gradient lobes are rectangles: their amplitude is
+    held within `max_gradient`, their ramps are not modelled. TE is counted from the excitation centre, the
+    refocusing centre lies at TE/2, and sample n of the readout at TE + (n - samples // 2) / (samples *
+    bandwidth).
     """
 
     te: float = _parameter(80e-3, "s", "echo time")
@@ -76,14 +77,16 @@ class SpinEcho:
             raise ValueError(f"te must lie in (0, tr = {self.tr} s), got {self.te} s")
 
     def _check_hardware(self) -> None:
-        limits = [("readout gradient", abs(self.readout_gradient))]
+        limits = [("readout gradient", self.readout_gradient, "a larger fov or a smaller bandwidth")]
         if self.rf == "shaped":
-            limits.append(("slice gradient", self.slice_gradient))
-        for name, amplitude in limits:
+            limits.append(
+                ("slice gradient", self.slice_gradient, "a thicker slice or a longer pulse_duration")
+            )
+        for name, amplitude, remedy in limits:
             if amplitude > self.max_gradient:
                 raise ValueError(
-                    f"{name} must be at most max_gradient = {self.max_gradient * 1e3:g} mT/m, got {amplitude * 1e3:.4g}"
-                    " mT/m: take a larger fov or thickness, or a smaller bandwidth"
+                    f"{name} must be at most max_gradient = {self.max_gradient * 1e3:g} mT/m, "
+                    f"got {amplitude * 1e3:.4g} mT/m: take {remedy}"
                 )
         for pulse in self.pulses:
             if pulse.peak_b1 > self.max_b1:
@@ -145,7 +148,7 @@ class SpinEcho:
     @property
     def sample_times(self) -> NDArray[np.float64]:
         """(sample,) [s] relative to the echo."""
-        return (np.arange(self.matrix[1]) - self.echo_sample) * self.dwell
+        return np.asarray((np.arange(self.matrix[1]) - self.echo_sample) * self.dwell, np.float64)
 
     @property
     def readout_gradient(self) -> float:
@@ -165,11 +168,11 @@ class SpinEcho:
     @property
     def phase_encodes(self) -> NDArray[np.float64]:
         """(line,) [1/m], 0 at matrix[0] // 2."""
-        return (np.arange(self.matrix[0]) - self.matrix[0] // 2) / self.fov[0]
+        return np.asarray((np.arange(self.matrix[0]) - self.matrix[0] // 2) / self.fov[0])
 
     @property
     def _moments(self) -> tuple[float, float, float]:
-        """Moments that the encoding lobe has to reach: readout prephaser, largest phase encode, rephaser [s T/m]."""
+        """What the encoding lobe has to reach: readout prephaser, largest phase encode, rephaser [s T/m]."""
         prephase = self.readout_gradient * self.echo_sample * self.dwell
         phase = float(np.abs(self.phase_encodes).max()) / GAMMA_BAR
         return prephase, phase, self.slice_gradient * self._rf_time / 2

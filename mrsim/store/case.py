@@ -50,6 +50,9 @@ MAPS = {
     "fractions": ArraySpec(
         ("case", "class", "y", "x"), "uint8", 0, "1/255", "share of each oracle class in the pixel"
     ),
+    "affine": ArraySpec(
+        ("case", "row", "column"), "float64", float("nan"), "m", "pixel index (x, y, 0, 1) -> RAS"
+    ),
     "b0": ArraySpec(("case", "y", "x"), "float32", float("nan"), "Hz", "off-resonance map of the simulation"),
     "csm": ArraySpec(
         ("case", "coil", "y", "x"), "complex64", complex("nan+nanj"), "1", "receive sensitivity of each coil"
@@ -61,8 +64,6 @@ COORDS = {
     "subject": ArraySpec(("case",), "int32", 0, "1", "subject number in the phantom source"),
     "slice": ArraySpec(("case",), "int32", 0, "1", "slice number within the subject"),
     "slice_position": ArraySpec(("case",), "float64", 0.0, "m", "slice centre along the slice axis, RAS"),
-    "centre_y": ArraySpec(("case",), "float64", 0.0, "m", "RAS position of the image centre along y's axis"),
-    "centre_x": ArraySpec(("case",), "float64", 0.0, "m", "RAS position of the image centre along x's axis"),
     "te": ArraySpec(("case",), "float64", 0.0, "s", "echo time"),
     "tr": ArraySpec(("case",), "float64", 0.0, "s", "repetition time"),
     "flip": ArraySpec(("case",), "float64", 0.0, "rad", "excitation flip angle"),
@@ -123,6 +124,8 @@ class Layout:
             "kx": n_x,
             "y": n_y,
             "x": n_x,
+            "row": 4,
+            "column": 4,
         }
 
     @property
@@ -158,6 +161,7 @@ class Case:
     labels : (y, x) uint8 oracle class
     tissue : (y, x) uint8 tissue class of the phantom
     fractions : (class, y, x) uint8 share of each oracle class, 255 = all; or None
+    affine : (4, 4) float64 [m] pixel index (x, y, 0, 1) -> RAS; or None
     b0 : (y, x) float32 [Hz] or None
     csm : (coil, y, x) complex64 or None
     coords : everything that was drawn, by name
@@ -169,6 +173,7 @@ class Case:
     labels: NDArray[np.uint8]
     tissue: NDArray[np.uint8]
     fractions: NDArray[np.uint8] | None = None
+    affine: NDArray[np.float64] | None = None
     b0: NDArray[np.float32] | None = None
     csm: NDArray[np.complex64] | None = None
     seed: int = 0

@@ -207,7 +207,7 @@ class Store:
 
     def _check_values(self, name: str, values: NDArray[Any], cases: NDArray[np.int64]) -> None:
         for value, case in zip(values, cases, strict=True):
-            if values.dtype.kind in "fc" and not np.isfinite(value.view(np.float32).sum(dtype=np.float64)):
+            if values.dtype.kind in "fc" and not np.isfinite(value.sum()):
                 raise StoreError(f"{self.path}: {name} of case {case} is missing or holds NaN")
             if name == "labels" and value.max() >= self.n_classes:
                 raise StoreError(f"{self.path}: labels of case {case} are missing or damaged")
@@ -216,7 +216,7 @@ class Store:
         """Names, axes, dtypes and shapes against the format."""
         n_cases, n_coils = self.n_cases, self.n_coils
         sizes = {"case": n_cases, "coil": n_coils, "class": self.n_classes}
-        sizes |= {"tissue_class": len(self.attrs["tissue_names"])}
+        sizes |= {"tissue_class": len(self.attrs["tissue_names"]), "row": 4, "column": 4}
         sizes |= dict(zip(("ky", "kx", "y", "x"), self.shape * 2, strict=True))
         required = ("kspace", "labels", "tissue", *REQUIRED_COORDS, "checksum")
         optional = [name for name in (*MAPS, *COORDS) if name in self._group and name not in required]

@@ -62,6 +62,9 @@ class StoreWriter:
             remove_store(path)
         writer = cls(str(path), layout, coords)
         present = _root_of(path)
+        if _holds_nothing(path, present):
+            remove_store(path)
+            present = None
         _refuse_other(path, present, json.loads(files[zarr_io.ROOT])["attributes"])
         if not (present or {}).get("attributes", {}).get(COMPLETE):
             writer._write_skeleton(files)
@@ -158,6 +161,14 @@ def _root_attrs(
         "conventions": CONVENTIONS,
         "coordinates": " ".join(coords),  # CF: what xarray makes coordinates
     }
+
+
+def _holds_nothing(path: str | Path, present: dict[str, Any] | None) -> bool:
+    """Whether a store of ours was begun, by whatever recipe, but no subject of it is complete."""
+    attributes = (present or {}).get("attributes", {})
+    if attributes.get("format") != FORMAT or attributes.get(COMPLETE):
+        return False
+    return not any("/c/" in key for key in zarr_io.keys(zarr_io.backing(path), "checksum/"))
 
 
 def _root_of(path: str | Path) -> dict[str, Any] | None:

@@ -82,7 +82,14 @@ def test_other_software_does_not_finish_a_store(tmp_path):
             with pytest.raises(StoreError, match=r"begun with other software \(numba 0\.60, now 0\.61\)"):
                 StoreWriter.create(tmp_path / "a.zarr", layout, coords, attrs)
         else:
-            StoreWriter.create(tmp_path / "a.zarr", layout, coords, attrs)
+            writer = StoreWriter.create(tmp_path / "a.zarr", layout, coords, attrs)
+            writer.write_subject(0, subject_arrays(0, 1, (32, 40)))
+
+
+def test_a_store_that_holds_nothing_makes_way_for_another_recipe(tmp_path):
+    begin_test_store(tmp_path / "a.zarr", test_layout(), seed=1)
+    begin_test_store(tmp_path / "a.zarr", test_layout(), seed=2)
+    assert open_store(tmp_path / "a.zarr", incomplete=True).seed == 2
 
 
 def test_nan_never_enters_a_store(tmp_path):

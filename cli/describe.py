@@ -1,0 +1,108 @@
+"""What `mrsim info`, `phantoms`, `sequences` and `recipes` print."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING, Any
+
+from cli.units import DEG, MM, MS
+
+if TYPE_CHECKING:
+    from mrsim.store import Store
+
+# SI unit -> (unit shown, factor)
+SHOWN = {"s": ("ms", MS), "m": ("mm", MM), "rad": ("deg", DEG), "T/m": ("mT/m", 1e-3), "T": ("uT", 1e-6)}
+PHANTOM_NOTES = {
+    "synthetic": "procedural head of twelve BrainWeb classes, any number of subjects, no download",
+    "brainweb": "the 20 normal anatomical models of BrainWeb at 0.5 mm (mrsim fetch brainweb)",
+    "nifti": "label maps of your own (--phantom-dir) with a tissue table (--tissues TABLE.toml)",
+}
+
+
+def store_text(store: Store) -> str:
+    """Describe what a store holds, line by line."""
+    recipe = store.attrs.get("recipe", {})
+    te, tr = (store.coords[name] / MS for name in ("te", "tr"))
+    n_y, n_x = store.shape
+    spacing = " x ".join(f"{side / MM:g}" for side in store.pixel_spacing)
+    state = "complete" if store.complete else f"incomplete: {store.n_done} of {store.n_subjects} subjects"
+    splits = ", ".join(f"{store.indices(s).size} {s}" for s in ("train", "validation", "test"))
+    scanner, versions = recipe.get("scanner", {}), store.attrs.get("versions", {})
+    rows = [
+        ("store", f"{store.path} (format {store.attrs['format_version']}, {state})"),
+        ("title", store.attrs.get("title", "")),
+        ("recipe", f"{recipe.get('name', '')}, hash {store.attrs.get('recipe_hash', '')}, seed {store.seed}"),
+        ("cases", f"{store.n_cases} = {store.n_subjects} subjects x {store.slices_per_subject} slices"),
+        ("split", splits),
+        ("image", f"{n_y} x {n_x} pixels (phase encode x readout) of {spacing} mm, {store.n_coils} coil(s)"),
+        ("timing", f"TE {te.min():.1f} to {te.max():.1f} ms, TR {tr.min():.0f} to {tr.max():.0f} ms"),
+        ("scanner", f"{scanner.get('field_strength', '?')} T, B0 {scanner.get('b0', '?')}"),
+        ("classes", ", ".join(f"{i} {name}" for i, name in enumerate(store.class_names))),
+        ("arrays", ", ".join(store.maps)),
+        ("phantom", f"{recipe.get('phantom', {}).get('source', '?')}; {store.attrs.get('licence', '')}"),
+        ("cite", store.attrs.get("citation", "")),
+        ("made with", ", ".join(f"{name} {version}" for name, version in versions.items())),
+    ]
+    return "\n".join(f"{name:<10} {value}" for name, value in rows if value)
+
+
+def phantoms_text() -> str:
+    """List sources and tissue tables."""
+    from mrsim.sources import tissue_table_names
+    from phantoms import PHANTOMS
+
+    lines = [f"{name:<12} {PHANTOM_NOTES.get(name, '')}" for name in PHANTOMS]
+    return "\n".join([*lines, "", "tissue tables: " + ", ".join(tissue_table_names())])
+
+
+def table_text(name: str) -> str:
+    """One tissue table with its sources; ValueError for an unknown one."""
+    from phantoms.tissues import tissue_table
+
+    table = tissue_table(name)
+    lines = [
+        f"{table.name} at {table.field_strength:g} T",
+        f"{'tissue':<22}{'PD':>6}{'T1':>8}{'T2':>8}{'T2*':>8}",
+    ]
+    for i, t in enumerate(table.tissues):
+        times = "".join(f"{value / MS:>8.4g}" for value in (t.t1, t.t2, t.t2star))
+        lines.append(f"{i:>2} {t.name:<19}{t.pd:>6.2f}{times} ms  {t.source}")
+    return "\n".join(lines)
+
+
+def sequence_text(name: str) -> str:
+    """One sequence: what it is and its parameters; ValueError for an unknown one."""
+    from mrsim.sequences import describe
+
+    title, parameters = describe(name)
+    lines = [f"{name}: {title}"]
+    for p in parameters:
+        value, unit = _shown(p.default, p.unit)
+        lines.append(f"  {p.name:<16} {value:<12} {unit:<6} {p.help}")
+    return "\n".join(lines)
+
+
+def recipes_text() -> str:
+    """Name and title of every recipe that ships."""
+    import tomllib
+
+    from mrsim.recipe import RECIPE_FOLDER, recipe_names
+
+    titles = {
+        n: tomllib.loads((RECIPE_FOLDER / f"{n}.toml").read_text(encoding="utf-8"))["title"]
+        for n in recipe_names()
+    }
+    return "\n".join(f"{name:<16} {title}" for name, title in titles.items())
+
+
+def _shown(value: Any, unit: str) -> tuple[str, str]:  # noqa: ANN401
+    """Give a default in the unit of the field."""
+    shown, factor = SHOWN.get(unit, (unit, 1.0))
+    if isinstance(value, tuple):
+        return "x".join(_shown(side, unit)[0] for side in value), "" if unit == "1" else shown
+    if isinstance(value, (int, float)):
+        return (
+            f"{round(value / factor, 9) if math.isfinite(value) else value:g}",
+            "" if unit == "1" else shown,
+        )
+    return str(value), ""

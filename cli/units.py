@@ -1,0 +1,54 @@
+"""The factors by which the command line becomes SI, and the lists and pairs that it writes as text."""
+
+from __future__ import annotations
+
+import math
+
+MS = 1e-3  # [s]
+MM = 1e-3  # [m]
+DEG = math.pi / 180  # [rad]
+PERCENT = 1e-2
+
+
+def integers(text: str) -> tuple[int, ...]:
+    """`4,5,18` or `0-7` or both; ValueError says what a list looks like."""
+    numbers: list[int] = []
+    try:
+        for part in text.split(","):
+            first, dash, last = part.strip().partition("-")
+            numbers.extend(range(int(first), int(last if dash else first) + 1))
+    except ValueError:
+        numbers = []
+    if not numbers:
+        raise ValueError(f"a list of numbers must look like 4,5,18 or 0-7, got {text!r}")
+    return tuple(numbers)
+
+
+def pair(text: str) -> tuple[float, float]:
+    """`180x216` as (y, x); a single number is both."""
+    try:
+        values = [float(part) for part in text.lower().split("x")]
+    except ValueError:
+        values = []
+    if len(values) not in (1, 2):
+        raise ValueError(f"a pair must look like 180x216 (y x x) or 256, got {text!r}")
+    return values[0], values[-1]
+
+
+def whole_pair(text: str) -> tuple[int, int]:
+    """`180x216` as two whole numbers."""
+    y, x = pair(text)
+    if not (y.is_integer() and x.is_integer()):
+        raise ValueError(f"matrix must be whole numbers, got {text!r}")
+    return int(y), int(x)
+
+
+def variation(text: str) -> dict[str, float]:
+    """`5` (te and tr) or `te=5,tr=5,flip=10`, in percent, as relative half widths."""
+    try:
+        if "=" not in text:
+            return {"te": float(text) * PERCENT, "tr": float(text) * PERCENT}
+        pairs = (part.split("=") for part in text.split(","))
+        return {name.strip(): float(value) * PERCENT for name, value in pairs}
+    except ValueError:
+        raise ValueError(f"vary must look like 5 or te=5,tr=5,flip=10 [± %], got {text!r}") from None

@@ -1,0 +1,60 @@
+"""The decorator of the kernels: numba's `njit` with a cache that cannot be stale.
+
+Numba invalidates a cached function when its own file changes, but not when a function that it calls does, in
+another file. So the cache folder is named after the contents of this package: a changed kernel is never met
+by old callers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from numba import config as numba_config
+from numba import njit
+
+config: Any = numba_config  # its settings are not declared
+FAST = {"contract", "reassoc", "nsz", "arcp"}  # fused multiply-add, sums in any order; NaN and inf stay
+
+
+def _fingerprint(package: Path) -> str:
+    digest = hashlib.sha256()
+    for source in sorted(package.glob("*.py")):
+        digest.update(source.name.encode() + source.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def _cache_folder() -> str:
+    """Beside the sources if that can be written, else in the user's cache, else in the temporary folder."""
+    package = Path(__file__).parent
+    user = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mrsim"
+    bases = [Path(config.CACHE_DIR)] if config.CACHE_DIR else [package / "__pycache__", user]
+    for base in bases:
+        folder = base / f"kernels-{_fingerprint(package)}"
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                return str(folder)
+        except OSError:
+            continue
+    return tempfile.mkdtemp(prefix="mrsim-kernels-")  # private: what lies in a cache is executed
+
+
+_FOLDER = _cache_folder()
+
+
+def kernel(*, fast: bool = False) -> Callable[[Callable[..., Any]], Any]:
+    """Compile with numba, cache, release the GIL; `fast` allows the rewrites of `FAST`."""
+
+    def compiled(function: Callable[..., Any]) -> Any:  # noqa: ANN401 - numba's dispatcher is not typed
+        before, config.CACHE_DIR = config.CACHE_DIR, _FOLDER
+        try:
+            return njit(cache=True, nogil=True, fastmath=FAST if fast else False)(function)
+        finally:
+            config.CACHE_DIR = before
+
+    return compiled

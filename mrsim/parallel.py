@@ -1,0 +1,90 @@
+"""Subjects on a Dask cluster: processes of this machine, or a scheduler that is already running."""
+
+# mypy: allow-untyped-calls
+# (distributed annotates few of its functions)
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+LOST_WORKERS = 3  # how often a subject may lose its worker before the run gives up
+_ONE_AT_A_TIME = threading.Lock()  # a worker of several threads still simulates one subject with all of them
+
+
+class WorkerError(Exception):
+    """The cluster could not be reached, or lost its workers again and again; one sentence for the user."""
+
+
+def run_on_cluster(
+    task: Callable[..., int],
+    arguments: Sequence[tuple[Any, ...]],
+    *,
+    workers: int,
+    scheduler: str | None,
+    on_done: Callable[[], None],
+) -> None:
+    """Call `task` with each of `arguments` on the cluster; the first error ends the run and cancels the rest.
+
+    workers : processes to start, which share the cores; ignored with `scheduler`, the address of a cluster
+    on_done : called in this process after each
+    """
+    from distributed import as_completed
+    from distributed.scheduler import KilledWorker
+
+    with _client(workers, scheduler) as client:
+        threads = 0 if scheduler else max(1, (os.cpu_count() or 1) // workers)
+        futures = [
+            client.submit(_guarded, task, (*args, threads), pure=False, retries=0, priority=-i)
+            for i, args in enumerate(arguments)
+        ]
+        try:
+            for future in as_completed(futures, loop=client.loop):
+                future.result()
+                on_done()
+        except KilledWorker:
+            raise WorkerError(
+                f"a worker was killed {LOST_WORKERS} times on the same subject (out of memory?)"
+            ) from None
+        finally:
+            client.cancel(futures)
+
+
+def _guarded(task: Callable[..., int], arguments: tuple[Any, ...]) -> int:
+    with _ONE_AT_A_TIME:
+        return task(*arguments)
+
+
+@contextmanager
+def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
+    import dask.config
+    from distributed import Client, LocalCluster
+
+    settings = {
+        "distributed.scheduler.allowed-failures": LOST_WORKERS - 1,
+        "distributed.comm.timeouts.connect": "10s",
+    }
+    with ExitStack() as stack:
+        stack.enter_context(dask.config.set(settings))
+        if scheduler is None:
+            cluster = LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address=None,
+                memory_limit=0,
+                silence_logs=logging.CRITICAL,
+            )
+            address: Any = stack.enter_context(cluster)
+        else:
+            address = scheduler
+        try:
+            client = Client(address, timeout="10s", set_as_default=False)
+        except (OSError, ValueError) as error:
+            raise WorkerError(f"scheduler {scheduler} cannot be reached: {error}") from None
+        yield stack.enter_context(client)

@@ -1,0 +1,115 @@
+"""The sections of a recipe: frozen, checked, SI."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from mrsim.slices import AUTO, SLICE_SETS
+from phantoms.names import known
+
+B0_KINDS = ("off", "susceptibility", "smooth")
+PER = ("subject", "case")
+CODECS = ("none", "zstd")
+ORIENTATIONS = ("axial", "coronal", "sagittal")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class PhantomSpec:
+    """What is scanned. `spacing` is for the synthetic brain, `path` for label maps of the user's own."""
+
+    source: str = "synthetic"
+    subjects: tuple[int, ...] = ()  # () is all that the source has
+    tissues: str = ""  # tissue table or TOML file; "" is the default at the field strength
+    vary_tissues: bool = True  # T1, T2 and PD differ from subject to subject
+    spacing: float = 0.0  # [m] 0 is the source's own
+    path: str = ""
+    content: str = ""  # hash of the files under `path`
+
+    def __post_init__(self) -> None:
+        from phantoms import PHANTOMS
+
+        known("phantom", self.source, PHANTOMS)
+        if len(set(self.subjects)) != len(self.subjects):
+            raise ValueError(f"subjects must be different, got {', '.join(map(str, self.subjects))}")
+        if self.spacing and self.source != "synthetic":
+            raise ValueError(
+                f"spacing must be given for the synthetic phantom only, got it for {self.source}"
+            )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SliceSpec:
+    """Which planes are scanned; `numbers` and `positions` [m] follow from `select`, unless automatic."""
+
+    orientation: str = "axial"
+    select: str = "seranet"
+    of: str = "seranet"  # the set that a count or a range picks from; "auto" asks the phantom
+    numbers: tuple[int, ...] = ()
+    positions: tuple[float, ...] = ()
+    allow_wrap: bool = False  # whether the object may be larger than the field of view
+
+    def __post_init__(self) -> None:
+        known("orientation", self.orientation, ORIENTATIONS)
+        known("slices.of", self.of, (*SLICE_SETS, AUTO))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class VarySpec:
+    """Relative half width of the uniform distribution around each sequence parameter."""
+
+    te: float = 0.0
+    tr: float = 0.0
+    flip: float = 0.0
+    per: str = "subject"
+
+    def __post_init__(self) -> None:
+        known("vary.per", self.per, PER)
+        for name in ("te", "tr", "flip"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"vary.{name} must lie in [0, 1), got {getattr(self, name)}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ScannerSpec:
+    """The magnet and its coils."""
+
+    field_strength: float = 1.5  # [T]
+    b0: str = "susceptibility"
+    b0_strength: float = 1.0  # factor on the map
+    coils: int = 1
+    coil_array: str = "loops"
+
+    def __post_init__(self) -> None:
+        known("b0", self.b0, B0_KINDS)
+        if not 0 < self.field_strength < math.inf:
+            raise ValueError(f"field_strength must be positive, got {self.field_strength} T")
+        if not 0 <= self.b0_strength < math.inf:
+            raise ValueError(f"b0_strength must not be negative, got {self.b0_strength}")
+        if not 1 <= self.coils <= 256:
+            raise ValueError(f"coils must be 1 to 256, got {self.coils}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutputSpec:
+    """What is written."""
+
+    noise: float = 0.0  # level baked into k-space, as a share of `noise_reference`
+    noise_reference: str = "kspace_rms"
+    soft_labels: bool = False
+    codec: str = "none"
+
+    def __post_init__(self) -> None:
+        known("codec", self.codec, CODECS)
+        if not 0 <= self.noise < math.inf:
+            raise ValueError(f"noise must not be negative, got {self.noise}")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SplitSpec:
+    """Subjects held out, by number, or the last so many; all others train."""
+
+    test: tuple[int, ...] = ()
+    validation: tuple[int, ...] = ()
+    test_last: int = 0
+    validation_last: int = 0

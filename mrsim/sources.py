@@ -1,0 +1,118 @@
+"""From the [phantom] section of a recipe to phantoms: source, subjects, tissues, names and citation."""
+
+from __future__ import annotations
+
+import hashlib
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from phantoms import phantom_source
+from phantoms.phantom import BRAIN_ORACLE, OracleClasses, PhantomSource
+from phantoms.tissues import TISSUE_TABLES, TissueTable, table_for_field, tissue_table
+
+if TYPE_CHECKING:
+    from mrsim.recipe import PhantomSpec, Recipe
+
+DEFAULT_SUBJECTS = 20  # of the synthetic brain, which has as many as one likes
+
+
+def subjects_of(spec: PhantomSpec) -> tuple[int, ...]:
+    """List the subjects asked for, or all of the source; ValueError for one that it does not have."""
+    if spec.source == "synthetic":
+        if bad := [s for s in spec.subjects if not 0 <= s < 2**31]:
+            raise ValueError(f"subject must not be negative, got {bad[0]}")
+        return spec.subjects or tuple(range(DEFAULT_SUBJECTS))
+    available = _source(spec, seed=0).subjects()
+    if bad := [s for s in spec.subjects if s not in available]:
+        raise ValueError(
+            f"subject must be one of {', '.join(map(str, available))} of {spec.source}, got {bad[0]}"
+        )
+    return spec.subjects or available
+
+
+def content_hash(spec: PhantomSpec) -> str:
+    """Hash of the user's own label maps and table, which are part of the recipe; "" for the other sources."""
+    if spec.source != "nifti":
+        return ""
+    path = Path(spec.path).expanduser()
+    files = sorted(path.iterdir()) if path.is_dir() else [path]
+    digest = hashlib.blake2b(digest_size=16)
+    for file in [*(f for f in files if f.name.endswith((".nii", ".nii.gz"))), Path(spec.tissues)]:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def source_of(recipe: Recipe, phantom_dir: str | Path | None = None) -> PhantomSource:
+    """Make the source that loads the recipe's subjects.
+
+    phantom_dir : folder of the BrainWeb volumes; None looks in the usual places
+    """
+    return _source(recipe.phantom, seed=recipe.seed, directory=phantom_dir)
+
+
+def require_files(source: PhantomSource, subjects: tuple[int, ...]) -> None:
+    """PhantomError with the remedies when a volume is missing, before anything is written."""
+    find = getattr(source, "path", None)
+    if callable(find):
+        for subject in subjects:
+            find(subject)
+
+
+def base_table(recipe: Recipe) -> TissueTable:
+    """Find the tissue table before variation: of the field strength, by name, or the user's own file."""
+    spec, field_strength = recipe.phantom, recipe.scanner.field_strength
+    if spec.source == "nifti":
+        table: TissueTable = _table_file(spec).table
+    elif not spec.tissues:
+        return table_for_field(field_strength)
+    else:
+        table = tissue_table(spec.tissues)
+    if table.field_strength != field_strength:
+        raise ValueError(
+            f"field_strength must be {table.field_strength:g} T, that of the tissue table {table.name!r}, "
+            f"got {field_strength:g} T"
+        )
+    return table
+
+
+def oracle_of(recipe: Recipe) -> OracleClasses:
+    """Return the oracle classes of the source."""
+    if recipe.phantom.source == "nifti":
+        oracle: OracleClasses = _table_file(recipe.phantom).oracle
+        return oracle
+    return BRAIN_ORACLE
+
+
+def provenance(source: PhantomSource) -> dict[str, str]:
+    """Citation and licence of the phantom data."""
+    module = import_module(type(source).__module__)
+    own = "label maps of the user's own"
+    return {
+        "citation": getattr(module, "CITATION", own),
+        "licence": getattr(module, "LICENCE", "as their owner says"),
+    }
+
+
+def _source(spec: PhantomSpec, *, seed: int, directory: str | Path | None = None) -> PhantomSource:
+    if spec.source == "nifti":
+        if not spec.path or not spec.tissues:
+            raise ValueError("phantom nifti must have a path (label map or folder) and tissues (TOML table)")
+        return phantom_source("nifti", path=spec.path, tissues=spec.tissues)
+    if spec.source == "brainweb":
+        return phantom_source("brainweb", **({"directory": directory} if directory else {}))
+    options: dict[str, Any] = {"seed": seed, "n_subjects": max(spec.subjects, default=0) + 1}
+    if spec.spacing:
+        options["spacing"] = spec.spacing
+    return phantom_source(spec.source, **options)
+
+
+def _table_file(spec: PhantomSpec) -> Any:  # noqa: ANN401  a TableFile, whose module is heavy
+    from phantoms.table_file import read_table
+
+    return read_table(Path(spec.tissues))
+
+
+def tissue_table_names() -> tuple[str, ...]:
+    """Tissue tables that ship with the package."""
+    return TISSUE_TABLES

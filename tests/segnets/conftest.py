@@ -1,0 +1,12 @@
+"""One thread for tiny networks: several only wait for each other, above all on a busy machine."""
+
+import pytest
+import torch
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
