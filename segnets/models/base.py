@@ -34,6 +34,11 @@ class Output(NamedTuple):
         return self.logits[-1]
 
     @property
+    def answer(self) -> Tensor | None:
+        """The same, or None where the network ends at the image."""
+        return self.logits[-1] if self.logits else None
+
+    @property
     def image(self) -> Tensor:
         """(batch, 2, y, x) the image behind the answer."""
         return self.images[-1]

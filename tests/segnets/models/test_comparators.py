@@ -45,7 +45,7 @@ def test_fcn_says_how_large_its_unpadded_head_wants_the_image(backbone, least):
 
 
 def test_fcn_adds_the_score_maps_of_all_scales():
-    """Each score map is constant over blocks of its own scale, nearest neighbour; the coarsest has 32 pixels."""
+    """Nearest neighbour: each score map is constant over blocks of its own scale, 32 pixels the coarsest."""
     model, batch = small("fcn").eval(), noise_batch((64, 64), n=1)
     for score in model.scores:
         torch.nn.init.zeros_(score.weight)
