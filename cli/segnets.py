@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import json
+from collections.abc import Callable
 from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.errors import checked, one_line_errors
+from cli.progress import progress_bar
 from cli.train_options import flag, given, train_options
 
 if TYPE_CHECKING:
-    from segnets.evaluate import EvaluateConfig, Evaluation, Progress
+    from segnets.evaluate import EvaluateConfig, Evaluation
     from segnets.models.base import SegmentationModel
 
 MAY_CHANGE_ON_RESUME = ("epochs", "max_minutes")
@@ -38,14 +39,11 @@ batch_option = click.option("--batch-size", type=int, default=12, show_default=T
 
 
 def show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
-    """Print the version; a checkout that is not installed says so."""
+    """Print the version."""
     if wanted:
-        from importlib.metadata import PackageNotFoundError, version
+        from mrsim.versions import version_of
 
-        try:
-            click.echo(f"segnets {version('mrsim')}")
-        except PackageNotFoundError:
-            click.echo("segnets, from a checkout that is not installed")
+        click.echo(f"segnets {version_of('mrsim')}")
         context.exit()
 
 
@@ -185,15 +183,16 @@ def finish_training(training: Callable[[], Path], quiet: bool) -> None:
 
 def finish(run_dir: Path, quiet: bool) -> None:
     """Draw the training curve and say where everything is."""
-    from segnets.pictures import draw_training_curve
+    from segnets.pictures import draw_training_curve, read_log
 
-    try:
-        picture = draw_training_curve(run_dir)
-    except (FileNotFoundError, ValueError):  # stopped before its first epoch was done
-        click.echo(f"{run_dir}: no epoch is finished yet; segnets train --resume {run_dir} goes on")
-        return
-    if not quiet:
-        click.echo(f"training curve: {picture}")
+    done = int(read_log(run_dir / "log.csv")["epoch"][-1]) if (run_dir / "log.csv").is_file() else 0
+    epochs = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))["train"]["epochs"]
+    if done and not quiet:
+        click.echo(f"training curve: {draw_training_curve(run_dir)}")
+    if done < epochs:
+        click.echo(
+            f"stopped after {done} of {epochs} epochs; segnets train --resume {run_dir} goes on", err=True
+        )
     click.echo(str(run_dir))
 
 
@@ -264,7 +263,7 @@ def evaluate_condition(runs: tuple[str, ...], config: EvaluateConfig, out: Path 
 
     evaluations: list[Evaluation] = []
     for run in runs:
-        with bar(run, quiet) as progress:
+        with progress_bar(run, quiet=quiet, unit="slices") as progress:
             evaluations.append(module.evaluate(Path(run), config, progress))
     comparison = compared(evaluations) if len(runs) > 1 else None  # first: a mismatch leaves nothing behind
     for name, evaluation in zip(runs, evaluations, strict=True):
@@ -321,23 +320,11 @@ def predict(run: str, out: Path, form: str | None, overwrite: bool, quiet: bool,
     from segnets.evaluate import EvaluateConfig
 
     config = checked(EvaluateConfig, **flags)
-    with bar(run, quiet) as progress:
+    with progress_bar(run, quiet=quiet, unit="slices") as progress:
         prediction = module.predict(Path(run), config, progress)
     form = form or ("zarr" if out.suffix == ".zarr" else "nifti")
     for path in module.write_prediction(prediction, out, form, overwrite=overwrite):
         click.echo(str(path))
-
-
-@contextmanager
-def bar(title: str, quiet: bool) -> Iterator[Progress]:
-    """Progress bar over slices on standard error; silent unless that is a terminal."""
-    from rich.console import Console
-    from rich.progress import Progress as RichProgress
-
-    console = Console(stderr=True)
-    with RichProgress(console=console, transient=True, disable=quiet or not console.is_terminal) as rich:
-        task = rich.add_task(title, total=None)
-        yield lambda done, total: rich.update(task, completed=done, total=total)
 
 
 if __name__ == "__main__":

@@ -59,25 +59,35 @@ def generate(
     target = Path(path) if str(path).endswith(".zip") and "://" not in str(path) else None
     if target is not None:
         return _generate_zip(recipe, target, workers, scheduler, overwrite, phantom_dir, progress)
+    if not overwrite and (store := _finished(recipe, path)):
+        return store
     source = source_of(recipe, phantom_dir)
+    require_files(source, recipe.phantom.subjects)
     draws = draw_all(recipe, source)
     writer = StoreWriter.create(
         path, _layout(recipe), coordinates(recipe, draws), _attrs(recipe, source), overwrite=overwrite
     )
-    if not writer.complete:
-        pending = writer.pending()
-        require_files(source, tuple(draws[rank].subject for rank in pending))
-        report = _counter(writer, len(pending), progress)
-        try:
-            _run(recipe, writer, [draws[rank] for rank in pending], workers, scheduler, phantom_dir, report)
-            writer.finish()
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"interrupted; {_complete(writer)}") from None
-        except OSError as error:
-            raise GenerateError(f"{error.strerror or error}; {_complete(writer)}") from error
-        except (StoreError, WorkerError) as error:
-            raise GenerateError(f"{error}; {_complete(writer)}") from error
+    pending = writer.pending()
+    report = _counter(writer, len(pending), progress)
+    try:
+        _run(recipe, writer, [draws[rank] for rank in pending], workers, scheduler, phantom_dir, report)
+        writer.finish()
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted; {_complete(writer)}") from None
+    except OSError as error:
+        raise GenerateError(f"{error.strerror or error}; {_complete(writer)}") from error
+    except (StoreError, WorkerError) as error:
+        raise GenerateError(f"{error}; {_complete(writer)}") from error
     return open_store(path)
+
+
+def _finished(recipe: Recipe, path: str | Path) -> Store | None:
+    """Open the finished store of the same recipe at `path`, if there is one."""
+    try:
+        store = open_store(path)
+    except StoreError:
+        return None
+    return store if store.attrs.get("recipe_hash") == recipe.hash else None
 
 
 def draw_all(recipe: Recipe, source: PhantomSource) -> list[SubjectDraw]:
@@ -230,8 +240,7 @@ def _generate_zip(
     from mrsim.store.packing import pack
 
     if target.exists() and not overwrite:
-        store = open_store(target)
-        if store.attrs.get("recipe_hash") == recipe.hash:
+        if store := _finished(recipe, target):
             return store
         raise StoreError(
             f"{target} holds another recipe; choose another --out or replace it with --overwrite"

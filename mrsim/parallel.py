@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
+CONNECT = "10s"  # how long to wait for a scheduler
 LOST_WORKERS = 3  # how often a subject may lose its worker before the run gives up
 _ONE_AT_A_TIME = threading.Lock()  # a worker of several threads still simulates one subject with all of them
 
@@ -66,7 +67,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
 
     settings = {
         "distributed.scheduler.allowed-failures": LOST_WORKERS - 1,
-        "distributed.comm.timeouts.connect": "10s",
+        "distributed.comm.timeouts.connect": CONNECT,
     }
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))
@@ -84,7 +85,7 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
         else:
             address = scheduler
         try:
-            client = Client(address, timeout="10s", set_as_default=False)
+            client = Client(address, timeout=CONNECT, set_as_default=False)
         except (OSError, ValueError) as error:
             raise WorkerError(f"scheduler {scheduler} cannot be reached: {error}") from None
         yield stack.enter_context(client)

@@ -24,6 +24,7 @@ SIDE = 1.9  # [inch] of one panel
 HEADROOM = 0.5  # [inch] for the titles
 DECADES = 5  # of k-space shown
 DEFAULT_CASES = 4
+CENTRE_LINES = 16  # always sampled, as SERANet does; fewer in small images
 
 
 def write_preview(
@@ -67,7 +68,7 @@ def contact_sheet(store: Store, cases: Sequence[Case], rate: float) -> Figure:
     figure.subplots_adjust(0.004, 0.004, 0.996, 1 - HEADROOM / height, 0.02, 0.02)
     axes = figure.subplots(len(cases), columns, squeeze=False)
     peak = max(float(np.abs(case.image).max()) for case in cases)
-    hz = max((float(np.abs(case.b0).max()) for case in cases if case.b0 is not None), default=1.0) or 1.0
+    hz = max((_largest_b0(case) for case in cases), default=1.0) or 1.0
     for row, case in enumerate(cases):
         for column, (title, picture, kind) in enumerate(panels[row]):
             axis = axes[row, column]
@@ -78,12 +79,14 @@ def contact_sheet(store: Store, cases: Sequence[Case], rate: float) -> Figure:
             0.02, 0.02, _caption(case), color=INK, fontsize=6, transform=axes[row, 0].transAxes, va="bottom"
         )
     _legend(axes[0, 2], store.class_names)
+    figure.suptitle(str(store.attrs.get("title", "")), color=INK, fontsize=9, y=1 - 0.06 / height)
     return figure
 
 
 def _panels(store: Store, case: Case, rate: float) -> list[tuple[str, NDArray[Any], str]]:
     """(title, (y, x) array, how it is drawn) of each column."""
-    mask = fixed_mask(store.shape, rate, subject=case.subject, slice_index=case.slice)
+    n_center = min(CENTRE_LINES, round(rate * store.shape[0]) // 2)
+    mask = fixed_mask(store.shape, rate, subject=case.subject, slice_index=case.slice, n_center=n_center)
     zero_filled = combine_coils(centred_ifft2(case.kspace * mask), case.csm)
     magnitude = np.sqrt((np.abs(case.kspace) ** 2).sum(axis=0))
     panels = [
@@ -96,6 +99,12 @@ def _panels(store: Store, case: Case, rate: float) -> list[tuple[str, NDArray[An
     if case.b0 is not None:
         panels.insert(3, ("B0, ±{hz:.0f} Hz", case.b0, "b0"))
     return panels
+
+
+def _largest_b0(case: Case) -> float:
+    """Largest |B0| [Hz] but for one per cent of the pixels that are not air; air would drown the rest."""
+    inside = np.abs(case.b0[case.tissue > 0]) if case.b0 is not None else np.zeros(0)
+    return float(np.percentile(inside, 99)) if inside.size else 0.0
 
 
 def _draw(axis: Axes, picture: NDArray[Any], kind: str, *, peak: float, hz: float, aspect: float) -> None:

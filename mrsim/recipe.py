@@ -159,6 +159,9 @@ def _apply(tree: dict[str, Any], overrides: Mapping[str, Any]) -> None:
     if overrides.get("orientation") == "sagittal" and not {"matrix", "fov"} & overrides.keys():
         for name in ("matrix", "fov"):  # a head is longer from back to front, now the phase-encode axis
             tree["sequence"][name] = list(reversed(tree["sequence"][name]))
+    if {"slices", "orientation"} & overrides.keys():
+        for name in ("numbers", "positions"):
+            tree.get("slices", {}).pop(name, None)
     places = _places(tree)
     for name, value in overrides.items():
         section, key = places[known("recipe parameter", name, places)]
@@ -232,7 +235,7 @@ def _with_subjects(spec: PhantomSpec) -> PhantomSpec:
 def _with_positions(spec: SliceSpec) -> SliceSpec:
     """Slice numbers and positions of a named set, of a range of one, or as given."""
     if spec.positions:
-        return replace(spec, numbers=spec.numbers or tuple(range(len(spec.positions))), select="positions")
+        return replace(spec, numbers=spec.numbers or tuple(range(len(spec.positions))))
     if spec.of == AUTO and spec.select not in SLICE_SETS:
         count = int(spec.select) if spec.select.isdigit() else 0
         return replace(spec, numbers=spread(count, max(count, 1)))

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numba import get_num_threads, set_num_threads
 from numpy.typing import NDArray
 
 from mrsim.bloch.engine import simulate
@@ -53,11 +56,18 @@ def simulate_subject(
 
     progress : called with 1 after each slice
     """
+    first = draw.rank * len(draw.positions)
+    jobs = zip(planes(recipe, draw, subject.phantom), draw.sequences, itertools.count(first), strict=False)
     cases = []
-    for i, plane in enumerate(planes(recipe, draw, subject.phantom)):
-        index = draw.rank * len(draw.positions) + i
-        cases.append(simulate_case(recipe, subject, plane, draw.sequences[i], index))
-        progress(1)
+    # A slice per thread: its spins and labels take one core anyway, and no number depends on the threads.
+    with ThreadPoolExecutor(get_num_threads(), initializer=set_num_threads, initargs=(1,)) as pool:
+        futures = [pool.submit(simulate_case, recipe, subject, *job) for job in jobs]
+        try:
+            for future in futures:
+                cases.append(future.result())
+                progress(1)
+        finally:
+            pool.shutdown(cancel_futures=True)
     return {name: np.stack([case[name] for case in cases]) for name in cases[0]}
 
 

@@ -12,7 +12,8 @@ from phantoms.phantom import BRAIN_ORACLE, OracleClasses, PhantomSource
 from phantoms.tissues import TISSUE_TABLES, TissueTable, table_for_field, tissue_table
 
 if TYPE_CHECKING:
-    from mrsim.recipe import PhantomSpec, Recipe
+    from mrsim.recipe import Recipe
+    from mrsim.recipe_parts import PhantomSpec
 
 DEFAULT_SUBJECTS = 20  # of the synthetic brain, which has as many as one likes
 
@@ -97,7 +98,10 @@ def provenance(source: PhantomSource) -> dict[str, str]:
 def _source(spec: PhantomSpec, *, seed: int, directory: str | Path | None = None) -> PhantomSource:
     if spec.source == "nifti":
         if not spec.path or not spec.tissues:
-            raise ValueError("phantom nifti must have a path (label map or folder) and tissues (TOML table)")
+            raise ValueError(
+                "phantom nifti must have a path (--phantom-dir FILE or FOLDER) "
+                "and tissues (--tissues TABLE.toml)"
+            )
         return phantom_source("nifti", path=spec.path, tissues=spec.tissues)
     if spec.source == "brainweb":
         return phantom_source("brainweb", **({"directory": directory} if directory else {}))

@@ -110,7 +110,7 @@ def _notes(comparison: Comparison) -> tuple[str, ...]:
     if comparison.tests:
         several = ", p adjusted after Holm" if len(comparison.tests) > 1 else ""
         notes.append(f"Differences are paired by subject; {comparison.tests[0].note}{several}.")
-    return (*notes, *([first.image_note] if first.image_note else []))
+    return (*notes, *([first.data_note] if first.data_note else []))
 
 
 def subject_table(comparison: Comparison) -> Table:

@@ -105,22 +105,28 @@ class Evaluation:
             f"{100 * (c.rate or 0):g} % of the lines"
         )
 
+    def mean(self, name: str) -> float:
+        """Mean of a figure of the slices ("snr", "cnr", "psnr", "ssim"); NaN where none has it."""
+        return metrics.mean_present([getattr(case, name) for case in self.cases])
+
+    @property
+    def data_note(self) -> str:
+        """Say how much noise the data have; nothing for data without."""
+        if math.isnan(self.mean("snr")):
+            return ""
+        cnr = (
+            f", CNR({self.tissues[-2]}-{self.tissues[-1]}) {self.mean('cnr'):.1f}"
+            if len(self.tissues) > 1
+            else ""
+        )
+        return f"Data: SNR({self.tissues[-1]}) {self.mean('snr'):.1f}{cnr} (over sigma of one component)."
+
     @property
     def image_note(self) -> str:
-        """Contrast to noise of the data, and the quality of the network's image."""
-        mean = {
-            f: metrics.mean_present([getattr(c, f) for c in self.cases])
-            for f in ("snr", "cnr", "psnr", "ssim")
-        }
-        parts = []
-        if not math.isnan(mean["snr"]):
-            parts.append(f"Data: SNR({self.tissues[-1]}) {mean['snr']:.1f}")
-        if not math.isnan(mean["cnr"]):
-            parts.append(f"CNR({self.tissues[-2]}-{self.tissues[-1]}) {mean['cnr']:.1f}")
-        if math.isfinite(mean["psnr"]):
-            parts.append(f"network's image against the noise-free one: PSNR {mean['psnr']:.1f} dB")
-            parts.append(f"SSIM {mean['ssim']:.3f}")
-        return ", ".join(parts) + "." if parts else ""
+        """Say how near the image behind the answer comes to the noise-free fully sampled one."""
+        if not math.isfinite(self.mean("psnr")):
+            return ""
+        return f"Image behind the answer: PSNR {self.mean('psnr'):.1f} dB, SSIM {self.mean('ssim'):.3f}."
 
 
 def pick_device(name: str) -> torch.device:

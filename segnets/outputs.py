@@ -30,7 +30,8 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> Path:
 def text(evaluation: Evaluation) -> str:
     """Render the table that the command prints."""
     table = tables.summary_table(evaluation.subjects, evaluation.tissues, title=evaluation.title + ".")
-    return "\n\n".join(part for part in (table.markdown(), evaluation.image_note) if part)
+    parts = (table.markdown(), evaluation.data_note, evaluation.image_note)
+    return "\n\n".join(part for part in parts if part)
 
 
 def summary(evaluation: Evaluation) -> dict[str, object]:
@@ -47,10 +48,7 @@ def summary(evaluation: Evaluation) -> dict[str, object]:
         "summary": tables.summary_values(evaluation.subjects, evaluation.tissues),
         "subjects": [tables.subject_row(subject, evaluation.tissues) for subject in evaluation.subjects],
         "pooled_over_all_pixels": pooled(evaluation),
-        "data_and_image": {
-            name: metrics.mean_present([getattr(case, name) for case in evaluation.cases])
-            for name in ("snr", "cnr", "psnr", "ssim")
-        },
+        "data_and_image": {name: evaluation.mean(name) for name in ("snr", "cnr", "psnr", "ssim")},
     }
 
 

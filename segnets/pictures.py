@@ -164,6 +164,7 @@ def draw_training_curve(run_dir: Path) -> Path:
     dice_axes.set(xlabel="epoch", ylabel="Dice", title="Dice", ylim=(0, 1))
     loss_axes.set_ylim(bottom=0)
     for axes in (loss_axes, dice_axes):
+        axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7, frameon=False, ncols=2)
     return _save(figure, run_dir / "training_curve.png")

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,12 +26,9 @@ from segnets.evaluate import (
 )
 from segnets.tables import MM, write_json
 
-T = TypeVar("T", str, float)
 FORMATS = ("nifti", "zarr")
 EVERY_SPLIT = "all"
-# RAS axis of the image axes (x, y, slice), as docs/architecture.md defines the orientations of a store
-RAS_AXES = {"axial": (1, 0, 2), "coronal": (2, 0, 1), "sagittal": (2, 1, 0)}
-EVEN = 1e-3  # relative: slice pitches closer than this are the same pitch
+EVEN = 1e-3  # relative: slice pitches and pixel steps closer than this are the same
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
@@ -40,6 +37,7 @@ class Prediction:
 
     index : (case,) case of the store
     labels : (case, y, x) uint8 class numbers
+    affine : (case, 4, 4) [m] pixel index (x, y, 0, 1) -> RAS
     coords : name -> (case,) coordinates of the store, metres
     pixel_spacing : (y, x) [m]
     source : what made them: run, store, condition, class names
@@ -47,10 +45,10 @@ class Prediction:
 
     index: NDArray[np.int64]
     labels: NDArray[np.uint8]
+    affine: NDArray[np.float64]
     coords: Mapping[str, NDArray[Any]]
     pixel_spacing: tuple[float, float]
     orientation: str
-    thickness: float  # [m] slice thickness, 0 where the store does not say
     source: dict[str, Any]
 
     def subjects(self) -> list[int]:
@@ -89,10 +87,10 @@ def predict(run_dir: Path, config: EvaluateConfig, progress: Progress | None = N
     return Prediction(
         index=index,
         labels=labels,
+        affine=np.asarray(store.read("affine", index), dtype=np.float64),
         coords={name: values[index] for name, values in store.coords.items() if values.ndim == 1},
         pixel_spacing=store.pixel_spacing,
-        orientation=recipe_value(store, "slices", "orientation", "axial"),
-        thickness=recipe_value(store, "sequence", "thickness", 0.0),
+        orientation=_orientation(store),
         source={
             "run": directory_of(run_dir).name,
             "model": run.train.model,
@@ -108,10 +106,9 @@ def _splits(store: Store, split: str) -> tuple[str, ...]:
     return tuple(s for s in SPLITS if store.indices(s).size) if split == EVERY_SPLIT else (split,)
 
 
-def recipe_value(store: Store, section: str, name: str, default: T) -> T:
-    """Look a parameter up in the recipe that the store carries; `default` where it carries none."""
-    values = store.attrs.get("recipe", {}).get(section, {})
-    return type(default)(values.get(name, default))
+def _orientation(store: Store) -> str:
+    """Read the orientation in the recipe that the store carries; a store without one is taken as axial."""
+    return str(store.attrs.get("recipe", {}).get("slices", {}).get("orientation", "axial"))
 
 
 def write_prediction(prediction: Prediction, out: Path, form: str, *, overwrite: bool = False) -> list[Path]:
@@ -158,51 +155,36 @@ def subject_volume(prediction: Prediction, subject: int) -> tuple[NDArray[np.uin
 
     DataError where the slices are not evenly spaced in one stack, which is all that a NIfTI affine can say.
     """
+    import nibabel
+
     where = np.flatnonzero(prediction.coords["subject"] == subject)
-    position = _positions(prediction, subject, where)
-    order = np.argsort(position)
-    stack = prediction.labels[where[order]]  # (slice, y, x)
-    steps = (*prediction.pixel_spacing[::-1], _pitch(prediction, subject, position[order]))  # x, y, slice
-    n_y, n_x = stack.shape[1:]
-    first = (
-        _centre(prediction, "centre_x", subject, where) - (n_x // 2) * steps[0],
-        _centre(prediction, "centre_y", subject, where) - (n_y // 2) * steps[1],
-        position[order[0]],
-    )
-    axes = RAS_AXES[prediction.orientation]
-    affine = np.eye(4)
-    affine[axes, axes] = MM * np.array(steps)
-    affine[axes, 3] = MM * np.array(first)
-    return np.ascontiguousarray(stack.transpose(2, 1, 0).transpose(np.argsort(axes))), affine
+    affine = prediction.affine[where]
+    normal = affine[0, :3, 2] / np.linalg.norm(affine[0, :3, 2])
+    order = np.argsort(affine[:, :3, 3] @ normal)
+    affine = affine[order]
+    stack = prediction.labels[where[order]].transpose(2, 1, 0)  # (x, y, slice)
+    whole = affine[0].copy()
+    if where.size > 1:  # a single slice is as thick as its own affine says
+        whole[:3, 2] = _pitch(affine, subject)
+    whole[:3] *= MM
+    image: Any = nibabel.Nifti1Image(stack, whole)  # type: ignore[no-untyped-call]
+    image = nibabel.as_closest_canonical(image)  # type: ignore[no-untyped-call]
+    return np.ascontiguousarray(image.dataobj), image.affine
 
 
-def _positions(prediction: Prediction, subject: int, where: NDArray[np.intp]) -> NDArray[np.float64]:
-    if "slice_position" not in prediction.coords:
-        raise DataError(f"subject {subject}: the store has no slice_position, so write zarr instead of nifti")
-    return np.asarray(prediction.coords["slice_position"][where], dtype=np.float64)
-
-
-def _pitch(prediction: Prediction, subject: int, position: NDArray[np.float64]) -> float:
-    """Distance between the centres of neighbouring slices [m]; a single one takes its thickness."""
-    if position.size == 1:
-        return prediction.thickness or prediction.pixel_spacing[0]
-    gaps = np.diff(position)
-    if gaps.min() <= 0 or np.ptp(gaps) > EVEN * gaps.mean():
+def _pitch(affine: NDArray[np.float64], subject: int) -> NDArray[np.float64]:
+    """Vector from one slice to the next [m], of affines (slice, 4, 4) in their order along the normal."""
+    gaps = np.diff(affine[:, :3, 3], axis=0)  # (slice - 1, 3)
+    distance = np.linalg.norm(gaps, axis=1)
+    step = gaps.mean(axis=0)
+    uneven = np.abs(gaps - step).max() > EVEN * distance.mean()
+    turned = np.abs(affine[:, :3, :3] - affine[0, :3, :3]).max() > EVEN * np.abs(affine[0, :3, :3]).max()
+    if uneven or turned or distance.min() == 0:
         raise DataError(
-            f"subject {subject}: slices lie {MM * gaps.min():g} to {MM * gaps.max():g} mm apart, and a NIfTI "
-            "volume holds evenly spaced slices only: write zarr instead of nifti"
+            f"subject {subject}: slices lie {MM * distance.min():g} to {MM * distance.max():g} mm apart, and "
+            "a NIfTI volume holds evenly spaced parallel slices only: write zarr instead of nifti"
         )
-    return float(gaps.mean())
-
-
-def _centre(prediction: Prediction, name: str, subject: int, where: NDArray[np.intp]) -> float:
-    """RAS position [m] of the image centre along an axis: 0 where the store does not say."""
-    if name not in prediction.coords:
-        return 0.0
-    values = np.asarray(prediction.coords[name][where], dtype=np.float64)
-    if np.ptp(values) > EVEN * min(prediction.pixel_spacing):
-        raise DataError(f"subject {subject}: {name} differs between slices, so write zarr instead of nifti")
-    return float(values[0])
+    return np.asarray(step)
 
 
 def write_zarr(prediction: Prediction, path: Path) -> None:

@@ -148,7 +148,8 @@ def _count(column: Sequence[ClassScore], presence: str) -> int:
 def summarise(subjects: Sequence[SubjectScore], metric: str) -> tuple[Interval, ...]:
     """Interval over subjects of one metric: one per tissue, then one of the mean over tissues."""
     per_tissue = zip(*(getattr(s, metric) for s in subjects), strict=True)
-    return (*map(mean_interval, per_tissue), mean_interval([s.mean(metric) for s in subjects]))
+    intervals = (*map(mean_interval, per_tissue), mean_interval([s.mean(metric) for s in subjects]))
+    return tuple(interval.within(0, math.inf if metric in DISTANCES else 1) for interval in intervals)
 
 
 def counts(subjects: Sequence[SubjectScore], what: str) -> tuple[int, ...]:

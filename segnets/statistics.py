@@ -4,6 +4,8 @@ The unit of every statement is the **subject**: slices of one brain are not inde
 or averaged inside a subject before anything here sees them.
 """
 
+from __future__ import annotations
+
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,6 +31,12 @@ class Interval:
     high: float
     n: int
     method: str  # "student-t" | "bootstrap" | "none"
+
+    def within(self, least: float, most: float) -> Interval:
+        """Cut the bounds to what the score can be at all, which costs no coverage."""
+        if math.isnan(self.low):
+            return self
+        return replace(self, low=max(self.low, least), high=min(self.high, most))
 
     def __format__(self, spec: str) -> str:
         spec = spec or ".4f"

@@ -28,7 +28,7 @@ class Table:
     def markdown(self) -> str:
         """Render as Markdown with aligned columns: first one to the left, figures to the right."""
         cells = [self.header, *self.rows]
-        widths = [max(len(row[i]) for row in cells) for i in range(len(self.header))]
+        widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(self.header))]
         rule = [f":{'-' * (widths[0] - 1)}", *(f"{'-' * (width - 1)}:" for width in widths[1:])]
         lines = [
             _line(self.header, widths),

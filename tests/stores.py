@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
+from mrsim.plane import SlicePlane
 from mrsim.store import Layout, StoreWriter
 
 CLASSES = ("background", "CSF", "GM", "WM")
+PITCH = 2e-3  # [m] from slice to slice and from pixel to pixel
 SIGNAL = np.array([0.0, 0.53, 0.32, 0.24])  # spin echo, TE 80 ms, TR 3 s
 
 
@@ -23,6 +25,12 @@ def ellipse_labels(rng, shape):
         a, b = scale * rng.uniform(0.9, 1.1), scale * rng.uniform(0.75, 0.95)
         labels[(u / a) ** 2 + (v / b) ** 2 < 1] = value
     return labels
+
+
+def slice_plane(shape, position):
+    """Axial pixels of 2 mm around the origin of RAS."""
+    fov = (shape[0] * PITCH, shape[1] * PITCH)
+    return SlicePlane(centre=(0.0, 0.0, position), fov=fov, matrix=shape, thickness=PITCH)
 
 
 def centred_fft2(image):
@@ -40,7 +48,7 @@ def subject_arrays(subject, n_slices, shape, n_coils=1, seed=0):
     csm = np.broadcast_to(csm, (n_slices, n_coils, *shape)).astype(np.complex64)
     b0 = np.broadcast_to(10 * y, labels.shape).astype(np.float32)
     kspace = centred_fft2(SIGNAL[labels][:, None] * csm).astype(np.complex64)
-    affine = np.broadcast_to(np.diag([2e-3, 2e-3, 2e-3, 1.0]), (n_slices, 4, 4))
+    affine = np.stack([slice_plane(shape, k * PITCH).affine for k in range(n_slices)])
     return {"kspace": kspace, "labels": labels, "tissue": labels, "affine": affine, "csm": csm, "b0": b0}
 
 
@@ -59,7 +67,7 @@ def test_layout(n_subjects=4, slices=3, shape=(32, 40), *, n_coils=1, codec="non
         n_subjects=n_subjects,
         n_slices=slices,
         shape=shape,
-        pixel_spacing=(2e-3, 2e-3),
+        pixel_spacing=(PITCH, PITCH),
         class_names=CLASSES,
         tissue_names=CLASSES,
         n_coils=n_coils,
@@ -78,7 +86,7 @@ def begin_test_store(path, layout, *, seed=0, overwrite=False):
     coords = {
         "subject": np.repeat(np.arange(n_subjects), n_slices),
         "slice": np.tile(np.arange(n_slices), n_subjects),
-        "slice_position": np.tile(np.arange(n_slices) * 2e-3, n_subjects),
+        "slice_position": np.tile(np.arange(n_slices) * PITCH, n_subjects),
         "te": np.repeat(rng.uniform(76e-3, 84e-3, n_subjects), n_slices),
         "tr": np.repeat(rng.uniform(2.85, 3.15, n_subjects), n_slices),
         "flip": np.full(n_subjects * n_slices, np.pi / 2),

@@ -23,7 +23,7 @@ from mrsim.bloch.kernels import BLOCK, cos_sin
 from mrsim.bloch.nodes import Nodes
 from mrsim.bloch.program import compile_events
 from mrsim.bloch.readout import prepare_trains, receive, train_shape, unfold, weigh
-from mrsim.bloch.table import MAX_LEVELS, NODE_STEP, echoes, levels, look_up, transverse
+from mrsim.bloch.table import NODE_STEP, echoes, look_up, sorted_levels, transverse
 from mrsim.bloch.tasks import in_threads
 from mrsim.bloch.weights import amplitudes, box_share, contiguous, sub_positions
 from mrsim.events import Events, Trajectory
@@ -115,7 +115,7 @@ def _magnetisation(spins: Spins, events: Events, n_sub: int) -> Complex:
     amplitude = amplitudes(spins, events)
     r1, r2 = 1 / spins.t1, 1 / spins.t2
     span = (float(spins.freq.min()), float(spins.freq.max()))
-    level_z, level = levels(z, MAX_LEVELS)
+    level_z, level = sorted_levels(z)
     table_size = r1.size * level_z.size * (np.ptp(span) / NODE_STEP + 20)
     if level_z.size and table_size < z.size:
         at = level_z[:, None] + offset  # (level, sub)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +29,7 @@ class Nodes:
     @property
     def n_blocks(self) -> int:
         """Blocks of the kernels."""
-        return math.ceil(self.where.shape[1] / BLOCK)
+        return int(-(-self.where.shape[1] // BLOCK))
 
     def operators(self, prog: Program) -> Real:
         """RF operators (block, pulse, 12, spin of the block) of every distinct pulse, on all threads."""

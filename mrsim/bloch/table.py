@@ -5,7 +5,7 @@ The repetition is walked through for nodes at x = y = 0, where encoding gradient
 state: with ideal spoiling Mz before an excitation goes to a Mz + b before the next, and b / (1 - a) repeats
 itself. The slice profile comes from Gauss-Legendre nodes across the cell of a spin. RF operators depend on
 neither TE nor TR and are kept: the slices of a subject compute them once, and a table of the same timing
-costs nothing at all.
+costs nothing at all. What is computed does not depend on what is kept, to the last bit.
 """
 
 from __future__ import annotations
@@ -27,9 +27,10 @@ from mrsim.bloch.tasks import in_threads
 from mrsim.events import Events
 
 NODE_STEP = 10.0  # [Hz] cubic interpolation: error below 1e-6 of the peak for a 1 mm slice (tested)
-PAGE = 10  # nodes: tables begin and end at multiples of 100 Hz, so that slices share them
+PAGE = 10  # nodes: a table is computed and kept in pages of 100 Hz, so that slices share all that they can
 MAX_LEVELS = 64
-KEPT = 4  # tables and operator sets in memory
+SAME_LEVEL = 12  # decimals [m] to which levels of z are told apart
+KEPT = 64  # pages in memory
 
 Real = NDArray[np.float64]
 Array = Any
@@ -71,20 +72,26 @@ def transverse(
     r1 r2 : (tissue,) [1/s]
     returns (tissue, level, node) complex128 and the off-resonance of node 0 [Hz]; nodes are `NODE_STEP` apart
     """
-    low = math.floor((math.floor(freq[0] / NODE_STEP) - 1) / PAGE) * PAGE
-    high = math.ceil((math.ceil(freq[1] / NODE_STEP) + 2) / PAGE) * PAGE
-    f = np.asarray(NODE_STEP * np.arange(low, high + 1), np.float64)
+    first = math.floor((math.floor(freq[0] / NODE_STEP) - 1) / PAGE)
+    last = math.floor((math.floor(freq[1] / NODE_STEP) + 2) / PAGE)
     prog = compile_events(events.first_repetition())
+    pages = [_page(prog, page, z, weight, r1, r2) for page in range(first, last + 1)]
+    return np.concatenate(pages, axis=2), first * PAGE * NODE_STEP
+
+
+def _page(prog: Program, page: int, z: Real, weight: Real, r1: Real, r2: Real) -> NDArray[np.complex128]:
+    """Nodes page * PAGE and following of the table, (tissue, level, PAGE)."""
+    f = np.asarray(NODE_STEP * (page * PAGE + np.arange(PAGE)), np.float64)
     spins = _bytes(z, f, r1, r2)
 
     def make() -> NDArray[np.complex128]:
         nodes = _grid(z, f, r1, r2)
         pulses = _bytes(prog.nutation, prog.pulse_start, prog.pulse_dt, prog.pulse_slope)
         op = _operators.get((*spins, *pulses), lambda: nodes.operators(prog))
-        m = echoes(prog, nodes, op).reshape(r1.size, *z.shape, f.size)  # (tissue, level, sub, node)
+        m = echoes(prog, nodes, op).reshape(r1.size, *z.shape, PAGE)  # (tissue, level, sub, node)
         return np.asarray(np.einsum("tlsf,ls->tlf", m, weight))
 
-    return _tables.get((*spins, weight.tobytes(), *_bytes(*prog)), make), float(f[0])
+    return _tables.get((*spins, weight.tobytes(), *_bytes(*prog)), make)
 
 
 def echoes(prog: Program, nodes: Nodes, op: Real) -> NDArray[np.complex128]:
@@ -143,8 +150,18 @@ def _steady_echoes(
             out[at + s] = complex(echo[0, s], echo[1, s]) * complex(c, q)
 
 
+def sorted_levels(z: Real) -> tuple[Real, NDArray[np.int32]]:
+    """Levels of z [m], ascending, and the one of each spin; none if there are over `MAX_LEVELS`.
+
+    Equal to the picometre is equal: slices differ in the last bit of where they put their layers.
+    """
+    found, index = _levels(z, MAX_LEVELS)
+    level, rank = np.unique(np.round(found, SAME_LEVEL), return_inverse=True)
+    return level, rank.astype(np.int32)[index]
+
+
 @kernel()
-def levels(z: Array, most: int) -> tuple[Array, Array]:
+def _levels(z: Array, most: int) -> tuple[Array, Array]:
     """Find the distinct values of `z`, first come first, and the one of each spin; none if over `most`."""
     found, index, count, last = np.empty(most), np.empty(z.size, np.int32), 0, 0
     for s in range(z.size):

@@ -17,6 +17,15 @@ def arch(y: float, z: float) -> float:
 
 
 @kernel
+def callosum(ax: float, y: float, z: float) -> float:
+    """Distance [mm] to the corpus callosum, thicker at genu and splenium; negative inside."""
+    ring = arch(y, z)
+    inner = 0.77 - 0.05 * bump(y + 38, 6.0) - 0.05 * bump(y - 30, 6.0)
+    shell = abs(ring - 0.5 * (1 + inner)) - 0.5 * (1 - inner)
+    return max(27 * shell + 4.0 * (ax / 17) ** 4, -3 - z)
+
+
+@kernel
 def core(y: float, z: float) -> float:
     """Distance [mm] outside the sagittal outline of what joins the hemispheres; negative inside."""
     outline = (arch(y, z) - 1) * 27
@@ -29,7 +38,7 @@ def core(y: float, z: float) -> float:
 @kernel
 def midline(x: float, noise: Array) -> float:
     """Distance [mm] to the right of the wavy mid-sagittal surface."""
-    return x - 1.1 * noise[BROAD]
+    return float(x - 1.1 * noise[BROAD])
 
 
 @kernel
@@ -41,23 +50,23 @@ def fissure(xm: float, y: float, z: float, half_width: float) -> float:
 
 @kernel
 def sylvian(x: float, y: float, z: float, noise: Array) -> float:
-    """Distance [mm] to the walls of the Sylvian fissure: a slab and, deep to it, the sheet over the insula."""
-    ax = abs(x) + 1.6 * noise[FINE3]
-    z = z + 1.8 * noise[FINE2] + 1.2 * noise[MIDDLE2]
-    plane = (z + 7 + 0.36 * (y - 8)) * 0.94
+    """Distance [mm] to the walls of the Sylvian fissure: a slab and the sheet over the insula."""
+    ax = abs(x) + 2.0 * noise[FINE3]
+    z = z + 1.7 * noise[FINE2] + 1.2 * noise[MIDDLE2]
+    plane = (z + 7 + 0.42 * (y - 8)) * 0.92
     front, end = max(0.0, y - 22), max(0.0, -36 - y)
     slab = sqrt(plane * plane + max(0.0, 38 - ax) ** 2 + front * front + end * end)
     surface = 38.0 - 0.005 * (y - 2) ** 2 + 0.10 * (z - 3)
     edge = max(0.0, ellipsoid(0.0, y - 1, z - 3 + 0.25 * (y - 1), 1.0, 20.0, 14.0))
     sheet = sqrt((ax - surface) ** 2 + edge * edge)
-    slab_width = 0.55 + 0.45 * noise[FINE] + 1.1 * bump(y - 15, 7.0)
-    return min(slab - max(slab_width, -0.2), sheet - max(0.55 + 0.55 * noise[FINE2], -0.2))
+    slab_width = 0.55 + 0.45 * noise[FINE] + 0.5 * bump(y - 15, 7.0)
+    return float(min(slab - max(slab_width, -0.2), sheet - max(0.55 + 0.55 * noise[FINE2], -0.2)))
 
 
 @kernel
 def subarachnoid_gap(z: float, noise: Array) -> float:
     """Width [mm] of the fluid between the hull and the crowns of the gyri."""
-    return max(0.0, 1.0 + 0.6 * noise[BROAD] + 0.5 * noise[MIDDLE2]) * ramp(z, -25.0, 15.0)
+    return float(max(0.0, 1.0 + 0.6 * noise[BROAD] + 0.5 * noise[MIDDLE2]) * ramp(z, -25.0, 15.0))
 
 
 @kernel
@@ -88,7 +97,7 @@ def sulcal_distance(
     bottom = clip(scratch[12], 3.0, 26.0)
     below = max(0.0, depth - bottom)
     opening = a.sulcus * (1.35 - 1.15 * depth / (bottom + 2.0)) + 0.3 * noise[FINE2]
-    return sqrt(sheet * sheet + below * below) - max(opening, -0.3)
+    return float(sqrt(sheet * sheet + below * below) - max(opening, -0.3))
 
 
 @kernel
@@ -120,13 +129,11 @@ def cerebral_tissue(
 ) -> int:
     """CSF, GM or WM inside the cerebral hull, before the deep structures."""
     ax = abs(x)
-    ring = arch(y, z)
-    edge = 0.77 - 0.05 * bump(y + 38, 6.0) - 0.05 * bump(y - 30, 6.0)
-    if ax < 17 and edge < ring < 1 and z > -3:
-        return WM  # corpus callosum
+    if callosum(ax, y, z) < 0:
+        return WM
     if ellipsoid(x, y + 5, z - 3, 32.0, 37.0, 24.5) < 0 and z > -8:
         return WM
-    if core(y, z) < -2 and ax < 20:
+    if core(y, z) < -2 and ax < 20 - 7 * ramp(z, -3.0, -9.0):
         base = -fields[2] - subarachnoid_gap(z, noise)  # hypothalamus
         return CSF if base < 0 else (GM if base < 3.5 else WM)
     pial = pial_distance(x, y, z, fields, noise, a, maps, scratch)

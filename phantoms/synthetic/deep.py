@@ -12,7 +12,6 @@ from phantoms.synthetic.hull import brainstem, cerebellum
 from phantoms.synthetic.names import CSF, GM, WM
 from phantoms.synthetic.shapes import Array, chain, ellipsoid, kernel, ramp, smooth_min
 
-
 PEDUNCLE = np.array([(9.0, -30.0, -33.0, 7.0), (15.0, -52.0, -36.0, 7.5)])  # middle cerebellar peduncle
 
 
@@ -72,7 +71,7 @@ def cisterns(x: float, y: float, z: float) -> float:
 
 @kernel
 def fossa_tissue(x: float, y: float, z: float, label: int, hull: float, noise: Array, a: Anatomy) -> int:
-    """Overwrite `label` with brainstem and cerebellum, which end at the tentorium (cerebral distance `hull`)."""
+    """Overwrite `label` with brainstem and cerebellum, below the tentorium; `hull`: cerebral distance."""
     if z > 4 or z < -95 or y > -2 or y < -104 or abs(x) > 62:
         return label
     stem = brainstem(x, y, z)
@@ -81,9 +80,11 @@ def fossa_tissue(x: float, y: float, z: float, label: int, hull: float, noise: A
         tissue = cerebellar_tissue(x, y, z, -bed, noise, a)
         if tissue != CSF or stem > 0:
             label = tissue
+    if chain(abs(x), y, z, PEDUNCLE) < 0:
+        label = WM
     if stem < 0 and (hull > -6 or abs(x) < 15):
         label = stem_tissue(x, y, z, stem, noise)
-    elif cisterns(x, y, z) < 0 and hull > -9:
+    elif (cisterns(x, y, z) < 0 and hull > -9) or (stem < 2.0 and -24 < z < -3 and y < -15):
         label = CSF
     if ventricles(x, y, z, 0.0, a) < 0:
         label = CSF
@@ -109,7 +110,7 @@ def stem_tissue(x: float, y: float, z: float, stem: float, noise: Array) -> int:
 
 @kernel
 def cerebellar_tissue(x: float, y: float, z: float, depth: float, noise: Array, a: Anatomy) -> int:
-    """Folia around the arbor vitae: fissures are sheets of constant angle about the fastigium, in three ranks."""
+    """Folia around the arbor vitae: fissures are sheets of constant angle about the fastigium."""
     ax = abs(x)
     dy, dz = y + 50 + 0.14 * ax, z + 35 + 0.06 * ax
     radius = sqrt(dy * dy + 1.15 * dz * dz) + 1e-3
@@ -124,8 +125,6 @@ def cerebellar_tissue(x: float, y: float, z: float, depth: float, noise: Array, 
     nucleus = ellipsoid(ax - 15, y + 56, z + 36, 7.0, 6.0, 4.0)
     if abs(nucleus + 0.8 + 0.4 * noise[FINE]) < 0.8:
         return GM  # dentate nucleus
-    if chain(ax, y, z, PEDUNCLE) < 0:
-        return WM
     if pial < 0:
         return CSF
     return GM if pial < 2.3 + 0.3 * noise[FINE2] else WM

@@ -16,10 +16,11 @@ NOISE_NODES = 64  # nodes per side of the periodic noise
 NOISE_STEP = 4.0  # [mm] between its nodes
 SMOOTHNESS = (6.0, 6.0, 6.0, 10.0, 10.0, 22.0)  # [mm] Gaussian standard deviation behind each noise channel
 FINE, FINE2, FINE3, MIDDLE, MIDDLE2, BROAD = range(6)  # channels of Anatomy.noise
+GRAIN = len(SMOOTHNESS)  # a finer one, which kernels make from FINE2
 
 
 class Anatomy(NamedTuple):
-    """One subject as numbers; a named tuple because Numba kernels read it as it is.
+    """One subject as numbers; kernels take it `packed`, under the same names.
 
     scale : (3,) canonical -> subject axes
     rotation : (3, 3) small head tilt
@@ -62,8 +63,8 @@ class Anatomy(NamedTuple):
 
 LATERAL = ((8, 29, 5, 3.2), (8, 22, 10, 4.6), (8.5, 10, 15, 4.8), (9, -6, 20, 4.6), (13, -22, 22, 5.0),
            (22, -37, 17, 6.6), (25, -54, 10, 4.2), (22, -70, 6, 2.0))  # fmt: skip
-FRONTAL_HORN = ((5, 2, 9, 2.4), (7, 16, 5, 4.0), (8.5, 29, 2, 3.0))
-BODY = ((5, 10, 14, 2.6), (5, -6, 18.5, 2.8), (7, -20, 20, 2.8))
+FRONTAL_HORN = ((7, 9, 12, 3.2), (7, 17, 6, 4.0), (8.5, 29, 2, 3.0))
+BODY = ((5.5, 10, 15.5, 2.8), (5.5, -6, 19, 3.1), (8.5, -20, 20.5, 3.2))
 TEMPORAL_HORN = ((23, -38, 14, 5.0), (32, -36, 0, 3.4), (35, -22, -13, 2.4), (31, -9, -20, 1.8))
 CAUDATE = ((11, 16, 0, 6.5), (13.5, 12, 9, 6.4), (16, 2, 17, 5.0), (19, -14, 21, 3.4), (26, -30, 19, 2.3),
            (33, -33, 4, 1.5))  # fmt: skip
@@ -97,14 +98,14 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
         warp=np.stack(moves, axis=-1).astype(np.float32),
         noise=noise,
         ventricle=calibre,
-        cortex=float(rng.normal(3.55, 0.06)),
-        sulcus=float(rng.normal(1.1, 0.06)),
+        cortex=float(rng.normal(3.45, 0.06)),
+        sulcus=float(rng.normal(1.15, 0.06)),
         wavelength=float(rng.normal(13.4, 0.2)),
         sulcal_depth=float(rng.normal(19.5, 0.6)),
         cistern=float(rng.normal(2.3, 0.2)),
         skull=float(rng.normal(6.0, 0.5)),
         scalp=float(rng.normal(8.2, 0.7)),
-        marrow=float(rng.normal(0.0, 0.15)),
+        marrow=float(rng.normal(0.0, 0.1)),
         lobule_angles=lobules(rng),
         lateral=tube(rng, LATERAL, 0.6, calibre),
         frontal_horn=tube(rng, FRONTAL_HORN, 0.5, calibre),
@@ -120,13 +121,23 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
     )
 
 
+def packed(anatomy: Anatomy) -> Any:  # noqa: ANN401 - a NumPy record has no static type
+    """Return all but the noise as one NumPy record, which Numba passes from kernel to kernel as a pointer."""
+    fields = {name: np.asarray(value) for name, value in anatomy._asdict().items()}
+    fields = {name: value for name, value in fields.items() if value.ndim < 3}
+    record = np.zeros((), [(name, np.float64, value.shape) for name, value in fields.items()])
+    for name, value in fields.items():
+        record[name] = value
+    return record[()]
+
+
 def smooth_noise(rng: np.random.Generator, sigma: float) -> Array:
-    """Periodic Gaussian random field, (z, y, x) float32, unit variance, white noise blurred by `sigma` [mm]."""
+    """White noise blurred by `sigma` [mm]: (z, y, x) float32, periodic, unit variance."""
     n = NOISE_NODES
     white = np.fft.rfftn(rng.standard_normal((n, n, n), dtype=np.float32))
     k, kr = np.fft.fftfreq(n, NOISE_STEP), np.fft.rfftfreq(n, NOISE_STEP)  # [1/mm]
     k2 = k[:, None, None] ** 2 + k[None, :, None] ** 2 + kr[None, None, :] ** 2
-    field = np.fft.irfftn(white * np.exp(-2 * (np.pi * sigma) ** 2 * k2), s=(n, n, n))
+    field = np.fft.irfftn(white * np.exp(-2 * (np.pi * sigma) ** 2 * k2), s=(n, n, n), axes=(0, 1, 2))
     return np.asarray((field - field.mean()) / field.std(), np.float32)
 
 
@@ -142,7 +153,7 @@ def tilt(angles: Array) -> Array:
 def tube(
     rng: np.random.Generator, points: tuple[tuple[float, ...], ...], jitter: float, calibre: float = 1.0
 ) -> Array:
-    """Tube (point, x y z radius) [mm] with every point moved by N(0, jitter) and its radius times `calibre`."""
+    """Tube (point, x y z radius) [mm], its points moved by N(0, jitter), its radii times `calibre`."""
     out = np.array(points, np.float64)
     out[:, :3] += rng.normal(0.0, jitter, (len(points), 3))
     out[:, 3] *= calibre

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from itertools import pairwise
 from math import atan, pi, sqrt
 from typing import NamedTuple, cast
 
@@ -29,7 +30,7 @@ GROWTH, STEPS, TIME_STEP = 0.6, 30, 0.5
 AMPLITUDE = sqrt(4 * GROWTH / 3)  # of saturated stripes
 PRIMARY = {  # polylines (x y z) [mm] on the right hemisphere, and their depth [mm] above that of other sulci
     "central": (((4, -32, 74), (18, -28, 68), (34, -20, 56), (46, -10, 42), (56, -4, 26), (62, -2, 14)), 5.0),
-    "cingulate": (((0, 30, -8), (0, 46, 6), (0, 34, 28), (0, 14, 38), (0, -10, 43), (0, -32, 46), (0, -38, 66)), 1.0),
+    "cingulate": (((0, 30, -8), (0, 46, 6), (0, 34, 28), (0, 14, 38), (0, -32, 46), (0, -38, 66)), 1.0),
     "calcarine": (((0, -56, 4), (0, -75, 6), (3, -97, 4)), 6.0),
     "parieto-occipital": (((0, -58, 6), (0, -70, 24), (4, -80, 38)), 5.0),
     "lateral": (((54, 22, -12), (64, 0, -4), (68, -20, 3), (62, -40, 10)), 0.0),
@@ -57,7 +58,7 @@ class Mesh(NamedTuple):
 
     nodes: Array  # (vertex, 3) [mm]
     laplacian: sparse.csr_matrix  # (vertex, vertex) [1/mm^2]
-    index: Array  # (face, row, column) -> vertex
+    vertex: Array  # (face, row, column) -> row of nodes
 
 
 def grow_folding(a: Anatomy, rng: np.random.Generator) -> Folding:
@@ -92,11 +93,11 @@ def hemisphere_mesh() -> Mesh:
     corner = index[:, :-1, :-1], index[:, 1:, :-1], index[:, 1:, 1:], index[:, :-1, 1:]
     a, b, c, d = (v.ravel() for v in corner)
     triangles = np.concatenate([np.stack([a, b, c], 1), np.stack([a, c, d], 1)])
-    return Mesh(nodes=nodes, laplacian=cotangent_laplacian(nodes, triangles), index=index)
+    return Mesh(nodes=nodes, laplacian=cotangent_laplacian(nodes, triangles), vertex=index)
 
 
 def cube_sphere() -> tuple[Array, Array]:
-    """Unit directions (vertex, 3), shared along the cube's edges, and (face, row, column) -> vertex."""
+    """Return unit directions (vertex, 3), shared along edges, and the vertex at (face, row, column)."""
     t = np.tan(np.linspace(-pi / 4, pi / 4, CELLS + 1))
     faces = np.empty((6, CELLS + 1, CELLS + 1, 3))
     for face in range(6):
@@ -168,7 +169,7 @@ def primary_sulci(mesh: Mesh, k: float, rng: np.random.Generator) -> tuple[Array
 
 def polyline_distance(nodes: Array, line: Array) -> Array:
     """Distance [mm] of each node to the nearest of densely sampled points of a polyline."""
-    dense = np.concatenate([np.linspace(p, q, 24) for p, q in zip(line[:-1], line[1:], strict=True)])
+    dense = np.concatenate([np.linspace(p, q, 24) for p, q in pairwise(line)])
     return np.asarray(cKDTree(dense).query(nodes)[0])
 
 
@@ -190,10 +191,10 @@ def sulcal_depth(mesh: Mesh, depth: float, noise: Array) -> Array:
     x, y, z = mesh.nodes.T
     medial = 0.45 * np.clip(1 - x / 12.0, 0, 1)
     tentorial = (
-        0.55 * np.clip((-38 - y) / 8, 0, 1) * np.clip((4 - z) / 10, 0, 1) * np.clip((58 - x) / 8, 0, 1)
+        0.40 * np.clip((-38 - y) / 8, 0, 1) * np.clip((4 - z) / 10, 0, 1) * np.clip((58 - x) / 8, 0, 1)
     )
     orbital = 0.45 * np.clip((y - 12) / 8, 0, 1) * np.clip((-8 - z) / 8, 0, 1) * np.clip((44 - x) / 8, 0, 1)
-    temporal = 0.30 * np.clip((y + 42) / 10, 0, 1) * np.clip((-14 - z) / 8, 0, 1)
+    temporal = 0.20 * np.clip((y + 42) / 10, 0, 1) * np.clip((-14 - z) / 8, 0, 1)
     shallow = np.maximum.reduce([medial, tentorial, orbital, temporal])
     return np.asarray(depth * (1 - shallow) + 3.5 * noise)
 
@@ -201,7 +202,7 @@ def sulcal_depth(mesh: Mesh, depth: float, noise: Array) -> Array:
 def _store(maps: Array, mesh: Mesh, values: Array) -> None:
     """Write vertex values to the padded faces, the padding read from the neighbouring faces."""
     inner = maps[:, PAD:-PAD, PAD:-PAD]
-    inner[:] = values[mesh.index]
+    inner[:] = values[mesh.vertex]
     angle = (np.arange(-PAD, CELLS + 1 + PAD) / CELLS - 0.5) * (pi / 2)
     _fill_padding(maps, np.tan(angle))
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
 from math import sqrt
 from typing import NamedTuple
 
-import numba
 import numpy as np
 from scipy import ndimage
 
@@ -16,7 +16,7 @@ from phantoms.synthetic.shapes import (
     clip,
     ellipsoid,
     kernel,
-    parallel_kernel,
+    over_slabs,
     ramp,
     smooth_min,
     superellipsoid,
@@ -28,6 +28,7 @@ NODES = (101, 121, 101)  # z y x
 CAVITY, SKIN, CEREBRUM, NORMAL_X, NORMAL_Y, NORMAL_Z = range(6)  # channels of Envelope.fields
 
 TEMPORAL = np.array([(37.0, 9.0, -30.0, 16.5), (42.0, -8.0, -28.0, 18.5), (47.0, -30.0, -18.0, 19.0)])
+PARAHIPPOCAMPAL = np.array([(20.0, -4.0, -21.0, 8.5), (22.0, -22.0, -19.0, 8.5), (22.0, -36.0, -12.0, 8.0)])
 
 
 class Envelope(NamedTuple):
@@ -46,20 +47,21 @@ def cerebrum(x: float, y: float, z: float) -> float:
     ax = abs(x)
     height = 76.0 if z > 5 else 47.0
     egg = superellipsoid(x, y + 15.5, z - 5, 69.0, 89.5, height, 2.2)
-    front = -28.0 + 0.16 * min(ax, 45.0) + 6.5 * ramp(y, 14.0, -6.0)
+    front = -27.5 + 0.15 * min(ax, 45.0) + 6.5 * ramp(y, 14.0, -6.0)
     back = -12.5 - 0.13 * ax - 0.05 * clip(-60.0 - y, 0.0, 40.0)
     floor = front + (back - front) * ramp(y, -20.0, -38.0)
     lobe = chain(ax, y, z, TEMPORAL)
-    return smooth_min(max(egg, 0.92 * (floor - z)), lobe, 7.0)
+    medial = chain(ax, y, z, PARAHIPPOCAMPAL)
+    return smooth_min(max(egg, 0.92 * (floor - z)), smooth_min(lobe, medial, 4.0), 6.0)
 
 
 @kernel
 def cerebellum(x: float, y: float, z: float) -> float:
     """Cerebellar hemispheres and vermis; negative inside."""
     ax = abs(x)
-    lobes = superellipsoid(ax - 25, y + 64, z + 39.5, 28.0, 29.0, 25.5, 2.2)
+    lobes = superellipsoid(ax - 25, y + 62.5, z + 39.5, 28.0, 30.5, 25.5, 2.2)
     vermis = ellipsoid(x, y + 63, z + 33, 14.0, 23.0, 21.0)
-    front = ellipsoid(ax - 15, y + 52, z + 26, 17.0, 15.0, 12.0)
+    front = ellipsoid(ax - 17, y + 51, z + 27, 19.0, 16.0, 12.5)
     lobes = smooth_min(lobes, front, 5.0)
     notch = 3.0 * max(0.0, 1 - ax / 9.0) * ramp(y, -74.0, -88.0)
     return smooth_min(lobes, vermis, 5.0) + notch
@@ -79,9 +81,11 @@ def brainstem(x: float, y: float, z: float) -> float:
 
 
 @kernel
-def cavity(x: float, y: float, z: float, cistern: float) -> float:
-    """Cranial cavity (inner table) with the spinal canal; negative inside."""
-    brain = cerebrum(x, y, z) - cistern
+def cavity(x: float, y: float, z: float, brain: float, cistern: float) -> float:
+    """Cranial cavity (inner table) around the cerebral distance `brain`, and spinal canal."""
+    brain = brain - cistern
+    if z > 24:  # the posterior fossa ends far below
+        return brain
     fossa = smooth_min(cerebellum(x, y, z) - 1.6, brainstem(x, y, z) - 3.0, 10.0)
     roof = ellipsoid(x, y + 42, z + 14, 30.0, 20.0, 16.0)
     sella = ellipsoid(x, y + 4, z + 18, 24.0, 17.0, 10.0)
@@ -91,6 +95,8 @@ def cavity(x: float, y: float, z: float, cistern: float) -> float:
 @kernel
 def face(x: float, y: float, z: float) -> float:
     """Face, neck, nose and ears; negative inside."""
+    if z > 30:
+        return 99.0
     ax = abs(x)
     front = superellipsoid(x, y - 8, z + 52, 66.0, 76.0, 66.0, 2.6)
     neck = superellipsoid(x, y + 30, z + 70, 74.0, 78.0, 62.0, 2.6)
@@ -99,17 +105,18 @@ def face(x: float, y: float, z: float) -> float:
     return smooth_min(smooth_min(smooth_min(front, neck, 14.0), nose, 10.0), ear, 3.0)
 
 
-@parallel_kernel
-def _implicit(a: Anatomy, start: Array, phi: Array) -> None:
-    """Fill phi (channel, z, y, x) with cavity, skull-free face and cerebrum."""
-    _, nz, ny, nx = phi.shape
-    for i in numba.prange(nz):
+@kernel
+def _implicit(cistern: float, phi: Array, first: int, last: int) -> None:
+    """Fill slab first..last of phi (channel, z, y, x) with cavity, face and cerebrum."""
+    _, _, ny, nx = phi.shape
+    for i in range(first, last):
         for j in range(ny):
             for k in range(nx):
-                z, y, x = start[0] + STEP * i, start[1] + STEP * j, start[2] + STEP * k
-                phi[0, i, j, k] = cavity(x, y, z, a.cistern)
+                z, y, x = START[0] + STEP * i, START[1] + STEP * j, START[2] + STEP * k
+                brain = cerebrum(x, y, z)
+                phi[0, i, j, k] = cavity(x, y, z, brain, cistern)
                 phi[1, i, j, k] = face(x, y, z)
-                phi[2, i, j, k] = cerebrum(x, y, z)
+                phi[2, i, j, k] = brain
 
 
 @kernel
@@ -151,7 +158,7 @@ def _eikonal(a: float, b: float, c: float, step: float) -> float:
 
 @kernel
 def redistance(phi: Array, step: float) -> Array:
-    """Signed distance (z, y, x) float32 [mm] to the zero level of phi: fast sweeping (Zhao, Math. Comp. 2005)."""
+    """Signed distance (z, y, x) [mm] to the zero level of phi by fast sweeping (Zhao, Math. Comp. 2005)."""
     nz, ny, nx = phi.shape
     d = _seed_distance(phi, step, 1e4)
     fixed = d < 1e4
@@ -179,7 +186,7 @@ def redistance(phi: Array, step: float) -> Array:
 def envelope(a: Anatomy) -> Envelope:
     """Compute the envelopes of one subject on the fixed grid."""
     phi = np.empty((3, *NODES), np.float32)
-    _implicit(a, np.array(START), phi)
+    over_slabs(partial(_implicit, a.cistern, phi), NODES[0])
     fields = np.empty((*NODES, 6), np.float32)
     inner = redistance(phi[0], STEP)
     z = START[0] + STEP * np.arange(NODES[0], dtype=np.float32)[:, None, None]
@@ -189,7 +196,7 @@ def envelope(a: Anatomy) -> Envelope:
     fields[..., SKIN] = redistance(skin, STEP)
     fields[..., CEREBRUM] = redistance(phi[2], STEP)
     smooth = ndimage.gaussian_filter(fields[..., CEREBRUM], 1.5)
-    gradient = np.stack(np.gradient(smooth)[::-1], axis=-1)
+    gradient = np.stack(list(np.gradient(smooth))[::-1], axis=-1)
     gradient /= np.sqrt((gradient**2).sum(axis=-1, keepdims=True)) + 1e-3
     fields[..., NORMAL_X:] = gradient
     return Envelope(fields=fields)

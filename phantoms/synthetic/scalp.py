@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from math import sqrt
+
 import numpy as np
 
-from phantoms.synthetic.draw import BROAD, FINE, FINE2, NOISE_STEP, Anatomy
+from phantoms.synthetic.draw import BROAD, FINE, GRAIN, Anatomy
 from phantoms.synthetic.names import AIR, CONNECTIVE, FAT, MARROW, MUSCLE, MUSCLE_SKIN, SKULL, WM
-from phantoms.synthetic.shapes import Array, bump, chain, ellipsoid, grain, kernel, ramp, superellipsoid
+from phantoms.synthetic.shapes import Array, bump, chain, ellipsoid, kernel, ramp, superellipsoid
 
 PETROUS = np.array([(12.0, -20.0, -36.0, 6.0), (38.0, -30.0, -38.0, 9.0), (60.0, -40.0, -42.0, 12.0)])
 ZYGOMA = np.array([(44.0, 56.0, -52.0, 6.0), (60.0, 36.0, -47.0, 4.0), (68.0, 4.0, -44.0, 3.5)])
@@ -24,9 +26,8 @@ OPTIC = np.array([(30.0, 50.0, -32.0, 1.9), (18.0, 26.0, -27.0, 2.0), (4.0, 4.0,
 def outer_tissue(x: float, y: float, z: float, out: float, skin: float, noise: Array, a: Anatomy) -> int:
     """Tissue at `out` [mm] outside the inner table and `skin` [mm] below the surface of the head."""
     ax = abs(x)
-    n = NOISE_STEP
     coarse = noise[FINE]
-    fine = grain(a.noise, FINE2, 2.7 * x / n, 2.7 * y / n, 2.7 * z / n)
+    fine = noise[GRAIN]
     bone = bone_thickness(x, y, z, noise[BROAD], a.skull)
     if z < 22:
         if y > 0:
@@ -55,7 +56,7 @@ def bone_thickness(x: float, y: float, z: float, broad: float, skull: float) -> 
 def vault_tissue(out: float, bone: float, coarse: float, z: float, marrow: float) -> int:
     """Inner table, diploe, outer table."""
     inner, outer = 1.5, 1.7
-    patchy = coarse > -1.25 + marrow + 0.9 * ramp(z, -10.0, -45.0)
+    patchy = coarse > -1.1 + marrow + 0.9 * ramp(z, -10.0, -45.0)
     return MARROW if inner < out < bone - outer and patchy else SKULL
 
 
@@ -97,7 +98,7 @@ def facial_tissue(ax: float, y: float, z: float, out: float, skin: float, coarse
 def eye_cone(ax: float, y: float, z: float) -> float:
     """Relative radius about the axis of the orbit: the straight muscles lie at 0.62."""
     centre = 32 - 0.45 * (62 - y)
-    return ((ax - centre) ** 2 + (z + 33) ** 2) ** 0.5 / max(12 - 0.16 * (62 - y), 3.0)
+    return sqrt((ax - centre) ** 2 + (z + 33) ** 2) / max(12 - 0.16 * (62 - y), 3.0)
 
 
 @kernel
@@ -134,7 +135,7 @@ def soft_tissue(ax: float, y: float, z: float, above: float, skin: float, coarse
     lobule = fine + 0.35 * coarse
     if skin < 2.2:
         return MUSCLE_SKIN
-    if skin < 5.5 and lobule > 0.75:
+    if skin < 5.5 and lobule > 0.85:
         return FAT if lobule > 1.0 else CONNECTIVE
     muscle = muscles(ax, y, z)
     if muscle < 0:
@@ -145,9 +146,9 @@ def soft_tissue(ax: float, y: float, z: float, above: float, skin: float, coarse
         return CONNECTIVE if lobule < 0.8 else FAT
     if above < 2.0 and lobule > 1.1:
         return CONNECTIVE
-    if z < -10 and lobule > 1.25:
-        return FAT if lobule > 1.5 else CONNECTIVE
-    return MUSCLE if lobule < -1.45 else MUSCLE_SKIN
+    if z < -10 and lobule > 1.3:
+        return FAT if lobule > 1.45 else CONNECTIVE
+    return MUSCLE if lobule < -1.1 else MUSCLE_SKIN
 
 
 @kernel

@@ -7,6 +7,7 @@ array of the size of the head is ever made for a shape.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from math import exp, sqrt
 from typing import Any, TypeVar, cast
 
@@ -19,12 +20,20 @@ Array = NDArray[Any]
 
 def kernel(function: F) -> F:
     """Compile scalar code; the machine code is kept on disk beside the module."""
-    return cast(F, numba.njit(cache=True, error_model="numpy")(function))
+    return cast(F, numba.njit(cache=True, error_model="numpy", nogil=True)(function))
 
 
-def parallel_kernel(function: F) -> F:
-    """Compile a loop over voxels that may use every core; each voxel is computed alone."""
-    return cast(F, numba.njit(cache=True, error_model="numpy", parallel=True)(function))
+def over_slabs(function: Callable[[int, int], None], n: int) -> None:
+    """Call `function(first, last)` on slabs of range(n) from Numba's number of threads; kernels free the GIL.
+
+    Threads of our own, since Numba's are not safe to start from several threads at once.
+    """
+    n_threads = min(n, numba.get_num_threads())
+    edges = [
+        n * i // (4 * n_threads) for i in range(4 * n_threads + 1)
+    ]  # more slabs than threads: they differ
+    with ThreadPoolExecutor(n_threads) as pool:
+        list(pool.map(function, edges[:-1], edges[1:]))
 
 
 @kernel
@@ -67,7 +76,7 @@ def ellipsoid(dx: float, dy: float, dz: float, rx: float, ry: float, rz: float) 
 def superellipsoid(dx: float, dy: float, dz: float, rx: float, ry: float, rz: float, power: float) -> float:
     """Distance scale of a superellipsoid: exact sign, roughly [mm] near the surface."""
     k = (abs(dx / rx) ** power + abs(dy / ry) ** power + abs(dz / rz) ** power) ** (1 / power)
-    return (k - 1) * sqrt(dx * dx + dy * dy + dz * dz) / max(k, 1e-6)
+    return float((k - 1) * sqrt(dx * dx + dy * dy + dz * dz) / max(k, 1e-6))
 
 
 @kernel
@@ -86,7 +95,7 @@ def chain(x: float, y: float, z: float, points: Array) -> float:
 
 @kernel
 def sample(grid: Array, i: float, j: float, k: float, out: Array) -> None:
-    """Trilinear `grid` (z, y, x, channel) at index (i, j, k), clamped at the border, into `out` (channel,)."""
+    """Trilinear `grid` (z, y, x, channel) at index (i, j, k), clamped, into `out` (channel,)."""
     nz, ny, nx, n_channels = grid.shape
     i, j, k = clip(i, 0.0, nz - 1.001), clip(j, 0.0, ny - 1.001), clip(k, 0.0, nx - 1.001)
     i0, j0, k0 = int(i), int(j), int(k)
@@ -102,7 +111,7 @@ def sample(grid: Array, i: float, j: float, k: float, out: Array) -> None:
 
 @kernel
 def noise_at(noise: Array, x: float, y: float, z: float, out: Array) -> None:
-    """Trilinear periodic `noise` (z, y, x, channel) at (x, y, z) in units of its nodes, into `out` (channel,)."""
+    """Trilinear periodic `noise` (z, y, x, channel) at (x, y, z) in node units, into `out` (channel,)."""
     n = noise.shape[0]
     fx, fy, fz = x % n, y % n, z % n
     i0, j0, k0 = int(fz) % n, int(fy) % n, int(fx) % n
@@ -129,4 +138,4 @@ def grain(noise: Array, channel: int, x: float, y: float, z: float) -> float:
     low += (noise[i0, j1, k0, c] * (1 - fx) + noise[i0, j1, k1, c] * fx) * fy
     high = (noise[i1, j0, k0, c] * (1 - fx) + noise[i1, j0, k1, c] * fx) * (1 - fy)
     high += (noise[i1, j1, k0, c] * (1 - fx) + noise[i1, j1, k1, c] * fx) * fy
-    return low * (1 - fz) + high * fz
+    return float(low * (1 - fz) + high * fz)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,17 +13,21 @@ from phantoms.tissues import tissue_table
 FACES = ((-90.5, 90.5), (-126.5, 90.5), (-72.5, 108.5))  # [mm] BrainWeb's field of view, x y z
 MM = 1e-3
 LICENCE = "Apache-2.0"
-CITATION = "mrsim procedural head; not a real anatomy"
+CITATION = "mrsim procedural head (synthetic, not a real anatomy)"
 
 
 @dataclass(frozen=True, kw_only=True)
 class SyntheticBrain:
-    """Procedural heads on BrainWeb's field of view; subject k of a seed is the same everywhere."""
+    """Procedural heads on BrainWeb's field of view; subject k of a seed is the same everywhere.
+
+    The anatomy does not depend on `spacing`, which only says where it is sampled. It is invented: shaped
+    after the BrainWeb normals in its proportions and volumes, it is nobody's brain.
+    """
 
     seed: int = 0
     spacing: float = 1e-3  # [m]
     n_subjects: int = 20
-    name: str = "synthetic"
+    name: str = field(default="synthetic", init=False)
 
     def __post_init__(self) -> None:
         if not 0 <= self.seed < 2**64:
@@ -59,7 +63,7 @@ class SyntheticBrain:
         )
 
     def grid(self) -> tuple[NDArray[np.float64], tuple[int, int, int]]:
-        """First voxel centre (x, y, z) [mm] and shape (z, y, x) that cover the field of view."""
+        """First voxel centre (x, y, z) [mm] and shape (z, y, x), voxels counted from the lower faces up."""
         step = self.spacing / MM
         lengths = [high - low for low, high in FACES]
         nx, ny, nz = (max(1, int(np.floor(length / step + 1e-6))) for length in lengths)

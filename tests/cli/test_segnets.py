@@ -1,6 +1,8 @@
 """`segnets` as typed: what it prints and writes, and the one line that every mistake gets."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 import time
@@ -195,6 +197,20 @@ def test_ctrl_c_is_one_line_that_says_how_to_go_on(tmp_path, store, monkeypatch)
         segnets("train", "one-step", "--data", store, "--n-center", 4, "--out", tmp_path / "r"), 1
     )
     assert "segnets train --resume" in line
+
+
+def test_a_full_disk_and_a_path_that_cannot_be_are_one_line(tmp_path, store, monkeypatch):
+    run = write_run(tmp_path / "run", store)
+    (tmp_path / "file").touch()
+    assert "Not a directory: " in one_line(segnets("evaluate", run, "--out", tmp_path / "file" / "here"), 1)
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), "maps.zarr")
+
+    monkeypatch.setattr("segnets.predict.write_zarr", full)
+    out = tmp_path / "maps.zarr"
+    assert "No space left on device: maps.zarr" in one_line(segnets("predict", run, "--out", out), 1)
+    assert not out.exists()
 
 
 def test_predict_overwrites_only_when_asked(tmp_path, store):

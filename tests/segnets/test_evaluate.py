@@ -71,6 +71,11 @@ def test_a_displaced_answer_lies_as_far_as_it_was_moved(tmp_path, store):
             moved = np.roll(oracle == c, 2, axis=1)
             assert tissue.surface.hausdorff == pytest.approx(binary.hd(moved, oracle == c, voxelspacing=2e-3))
             assert tissue.dice == pytest.approx(binary.dc(moved, oracle == c))
+            assert tissue.surface.assd == pytest.approx(binary.assd(moved, oracle == c, voxelspacing=2e-3))
+    (subject,) = result.subjects
+    for metric in ("hausdorff", "hd95", "assd"):
+        slices = [[getattr(t.surface, metric) for t in case.tissues] for case in result.cases]
+        assert getattr(subject, metric) == pytest.approx(np.mean(slices, axis=0))
 
 
 def test_scores_equal_those_computed_from_the_batches_with_other_code(tmp_path, store):

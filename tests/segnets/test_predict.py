@@ -1,7 +1,6 @@
 """Label maps: every voxel where the slice plane says it is, and the same back from disk."""
 
 import json
-from dataclasses import replace
 
 import nibabel
 import numpy as np
@@ -31,22 +30,29 @@ def prediction(tmp_path_factory, store):
     MODELS.pop("nearest", None)
 
 
-def made(orientation="axial", positions=(0.010, 0.006, 0.008), **coords):
-    """Three random slices of one subject, stored in no particular order."""
-    labels = np.random.default_rng(0).integers(0, 4, (3, 8, 10), np.uint8)
-    everything = {
-        "subject": np.full(3, 7),
-        "slice_position": np.array(positions),
-        "centre_y": np.full(3, 0.012),
-        "centre_x": np.full(3, -0.03),
-    }
+POSITIONS = (0.010, 0.006, 0.008)  # [m] in no particular order
+
+
+def slice_plane(orientation, position, shift=0.0):
+    """A plane whose pixels are centred off RAS 0, `shift` [m] further along image x."""
+    axis, y_axis, x_axis = {"axial": (2, 0, 1), "coronal": (1, 0, 2), "sagittal": (0, 1, 2)}[orientation]
+    centre = np.zeros(3)
+    centre[[axis, y_axis, x_axis]] = position, 0.012, shift - 0.03
+    return SlicePlane(
+        orientation=orientation, centre=tuple(centre), fov=(8e-3, 15e-3), matrix=(8, 10), thickness=2e-3
+    )
+
+
+def made(planes):
+    """Random slices of one subject in these planes."""
+    n = len(planes)
     return Prediction(
-        index=np.arange(3),
-        labels=labels,
-        coords=everything | coords,
+        index=np.arange(n),
+        labels=np.random.default_rng(0).integers(0, 4, (n, 8, 10), np.uint8),
+        affine=np.stack([plane.affine for plane in planes]),
+        coords={"subject": np.full(n, 7)},
         pixel_spacing=(1e-3, 1.5e-3),
-        orientation=orientation,
-        thickness=2e-3,
+        orientation=planes[0].orientation,
         source={"model": "nearest", "class_names": list(CLASSES)},
     )
 
@@ -59,17 +65,11 @@ def test_all_cases_are_segmented_in_the_order_of_the_store(prediction, store):
 @pytest.mark.parametrize("orientation", ["axial", "coronal", "sagittal"])
 def test_a_voxel_of_the_volume_lies_where_the_slice_plane_puts_its_pixel(orientation):
     """For every pixel: index -> RAS by `SlicePlane.affine`, RAS -> voxel by the affine, same label."""
-    source = made(orientation)
+    planes = [slice_plane(orientation, position) for position in POSITIONS]
+    source = made(planes)
     volume, affine = subject_volume(source, 7)
     assert nibabel.aff2axcodes(affine) == ("R", "A", "S")
-    axis = {"axial": 2, "coronal": 1, "sagittal": 0}[orientation]
-    y_axis, x_axis = {"axial": (0, 1), "coronal": (0, 2), "sagittal": (1, 2)}[orientation]
-    for labels, position in zip(source.labels, source.coords["slice_position"], strict=True):
-        centre = np.zeros(3)
-        centre[[axis, y_axis, x_axis]] = position, 0.012, -0.03
-        plane = SlicePlane(
-            orientation=orientation, centre=tuple(centre), fov=(8e-3, 15e-3), matrix=(8, 10), thickness=2e-3
-        )
+    for labels, plane in zip(source.labels, planes, strict=True):
         for y, x in np.ndindex(8, 10):
             ras = 1e3 * (plane.affine @ (x, y, 0, 1))[:3]  # [mm]
             voxel = np.linalg.solve(affine, (*ras, 1))[:3]
@@ -107,27 +107,18 @@ def test_zarr_comes_back_through_xarray_and_zarr(tmp_path, prediction, store):
 
 
 def test_slices_that_no_nifti_volume_can_hold_are_refused_and_zarr_takes_them(tmp_path):
-    uneven = made(positions=(0.0, 0.001, 0.003))
+    uneven = made([slice_plane("axial", position) for position in (0.0, 0.001, 0.003)])
     with pytest.raises(DataError, match="subject 7: slices lie 1 to 2 mm apart"):
         write_prediction(uneven, tmp_path / "maps", "nifti")
     assert list(tmp_path.iterdir()) == []  # nothing half-written
     assert write_prediction(uneven, tmp_path / "maps.zarr", "zarr")
-    with pytest.raises(DataError, match="centre_x differs between slices"):
-        subject_volume(made(centre_x=np.array([0.0, 0.0, 0.01])), 7)
-    lacking = made()
-    with pytest.raises(DataError, match="no slice_position"):
-        subject_volume(replace(lacking, coords={"subject": lacking.coords["subject"]}), 7)
+    shifted = made([slice_plane("axial", 0.002 * k, shift=0.01 * (k == 2)) for k in range(3)])
+    with pytest.raises(DataError, match="evenly spaced"):
+        subject_volume(shifted, 7)
 
 
-def test_a_single_slice_is_as_thick_as_the_recipe_says():
-    source = made()
-    one = replace(
-        source,
-        index=source.index[:1],
-        labels=source.labels[:1],
-        coords={k: v[:1] for k, v in source.coords.items()},
-    )
-    volume, affine = subject_volume(one, 7)
+def test_a_single_slice_is_as_thick_as_its_plane():
+    volume, affine = subject_volume(made([slice_plane("axial", 0.01)]), 7)
     assert volume.shape == (8, 10, 1)
     np.testing.assert_allclose(np.diag(affine), (1, 1.5, 2, 1))
 

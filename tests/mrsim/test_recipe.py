@@ -1,0 +1,189 @@
+"""Recipes: what ships is what was published; what is wrong is refused in one sentence."""
+
+import math
+
+import numpy as np
+import pytest
+
+from mrsim.draws import coordinates, draw_subject
+from mrsim.recipe import RECIPE_OF_PHANTOM, load_recipe, recipe_for, recipe_names
+from mrsim.slices import SLICE_SETS, slice_set, spread
+from phantoms.brainweb import SLICES, SUBJECTS, slice_positions
+
+OWN_PHANTOM = ("brainweb-se", "synthetic-se", "synthetic-demo")
+
+
+def test_the_seranet_set_is_the_published_one():
+    recipe = load_recipe("brainweb-se")
+    n_slices, n_test = len(recipe.slices.positions), len(recipe.split.test)
+    assert (n_slices, len(SUBJECTS)) == (57, 20)
+    assert ((20 - n_test) * n_slices, n_test * n_slices) == (969, 171)
+    assert recipe.phantom.subjects == SUBJECTS
+    assert recipe.split.test == (52, 53, 54)
+    sequence = recipe.sequence
+    assert (sequence.te, sequence.tr, sequence.flip) == (0.08, 3.0, pytest.approx(math.pi / 2))
+    assert (sequence.matrix, sequence.pixel) == ((180, 216), pytest.approx((1e-3, 1e-3)))
+    assert (sequence.thickness, sequence.rf, recipe.scanner.b0) == (1e-3, "shaped", "susceptibility")
+    assert (recipe.vary.te, recipe.vary.tr, recipe.vary.per) == (0.05, 0.05, "subject")
+
+
+@pytest.mark.parametrize("name", SLICES)
+def test_axial_slice_sets_are_brainwebs_planes(name):
+    np.testing.assert_allclose(slice_set(name, "axial"), slice_positions(name), atol=1e-12)
+    for orientation in SLICE_SETS[name]:
+        assert len(slice_set(name, orientation)) == 57
+
+
+def test_every_phantom_has_a_recipe_that_ships():
+    assert set(RECIPE_OF_PHANTOM.values()) | {"synthetic-demo"} == set(recipe_names())
+    assert recipe_for() == "synthetic-se"
+    assert recipe_for("brainweb") == "brainweb-se"
+
+
+@pytest.mark.parametrize("name", OWN_PHANTOM)
+def test_a_resolved_recipe_reads_back_to_itself(tmp_path, name):
+    recipe = load_recipe(name, te=0.07, slices="0:57:5", seed=7)
+    (tmp_path / "own.toml").write_text(recipe.as_toml())
+    again = load_recipe(tmp_path / "own.toml")
+    assert (again.hash, again.as_dict()) == (recipe.hash, recipe.as_dict())
+
+
+def test_the_hash_follows_what_the_data_follow():
+    base = load_recipe("synthetic-se")
+    assert load_recipe("synthetic-se", te=0.08, coils=1, title="other words").hash == base.hash
+    for change in ({"te": 0.081}, {"seed": 1}, {"slices": 56}, {"subjects": (0, 1)}, {"b0": "off"}):
+        assert load_recipe("synthetic-se", **change).hash != base.hash
+
+
+@pytest.mark.parametrize(
+    ("slices", "numbers"),
+    [
+        ("0:57:3", tuple(range(0, 57, 3))),
+        ("-3:", (54, 55, 56)),
+        (3, (0, 28, 56)),
+        ("1", (28,)),
+        ("seranet", tuple(range(57))),
+    ],
+)
+def test_slices_pick_from_the_set(slices, numbers):
+    spec = load_recipe("synthetic-se", slices=slices).slices
+    assert spec.numbers == numbers
+    np.testing.assert_allclose(spec.positions, [-0.045 + 0.002 * i for i in numbers], atol=1e-12)
+
+
+def test_spread_keeps_both_ends_and_never_repeats():
+    for count in range(2, 58):
+        numbers = spread(count, 57)
+        assert (numbers[0], numbers[-1], len(set(numbers))) == (0, 56, count)
+
+
+def test_another_phantom_brings_its_own_subjects():
+    recipe = load_recipe("synthetic-se", phantom="brainweb")
+    assert recipe.phantom.subjects == SUBJECTS
+    assert recipe.split.test == ()
+
+
+def test_held_out_subjects_by_number_and_by_count():
+    split = load_recipe("synthetic-se", subjects=range(6), validation=[1]).split
+    assert (split.test, split.validation) == ((3, 4, 5), (1,))
+    split = load_recipe("synthetic-se", subjects=[4, 9], test=[9]).split
+    assert (split.test, split.validation) == ((9,), ())
+    assert load_recipe("brainweb-se", subjects=[4, 5]).split.test == ()
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"te": 4.0}, r"te must lie in \(0, tr = 3\.0 s\), got 4\.0 s"),
+        ({"te": 2.9}, r"te must lie in .* \(which may be drawn with vary te by 0\.05"),
+        ({"flip": 0.0}, r"flip must lie in \(0, pi\], got 0\.0 rad"),
+        ({"bandwidth": 0.4, "te": 1.4, "tr": 1.6, "vary": 0}, r"te must leave .* s for the readout"),
+        ({"bandwidth": 10.0, "tr": 0.101, "te": 0.1, "vary": 0}, r"(te|tr) must (leave|hold) .* readout"),
+        ({"field_strength": 0.0}, r"field_strength must be positive, got 0\.0 T"),
+        ({"field_strength": 7.0}, r"field_strength must be 1\.5 or 3 T"),
+        ({"b0": "suceptibility"}, r"b0 must be one of .* \(did you mean 'susceptibility'\?\)"),
+        ({"phantom": "brainwb"}, r"phantom must be one of .* \(did you mean 'brainweb'\?\)"),
+        ({"sequence": "spin_echo"}, r"sequence must be one of .* \(did you mean 'spin-echo'\?\)"),
+        ({"engine": "cartesien"}, r"engine must be one of .* \(did you mean 'cartesian'\?\)"),
+        ({"slices": "seranett"}, r"slices must be one of .* \(did you mean 'seranet'\?\)"),
+        ({"slices": 58}, r"slices must be 1 to 57, .* got 58"),
+        ({"slices": "60:70"}, r"slices must pick some of the 57"),
+        ({"orientation": "axail"}, r"orientation must be one of .* \(did you mean 'axial'\?\)"),
+        ({"phantom": "brainweb", "subjects": [4, 7]}, r"subject must be one of 4, 5, .* got 7"),
+        ({"subjects": [1, 1]}, r"subjects must be different"),
+        ({"test": [20]}, r"test must hold subjects of the data set, in one split, got 20"),
+        ({"coils": 0}, r"coils must be 1 to 256, got 0"),
+        ({"codec": "lz4"}, r"codec must be one of none, zstd, got 'lz4'"),
+        ({"vary": 1.5}, r"vary\.te must lie in \[0, 1\), got 1\.5"),
+        ({"noise": -0.1}, r"noise must not be negative, got -0\.1"),
+        ({"seed": -1}, r"seed must lie in"),
+        ({"seed": "one"}, r"recipe\.seed must be of type int, got 'one'"),
+        ({"te": "80"}, r"sequence\.te must be of type float, got '80'"),
+        ({"flipp": 1.0}, r"recipe parameter must be one of .* \(did you mean 'flip'\?\)"),
+    ],
+)
+def test_impossible_values_are_refused_with_rule_value_and_unit(changes, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        load_recipe("synthetic-se", **changes)
+
+
+@pytest.mark.parametrize(
+    ("toml", "sentence"),
+    [
+        ("[sequence]\ntee = 0.08", r"key of \[sequence\] must be one of .* \(did you mean 'te'\?\)"),
+        ("[sequnce]\nte = 0.08", r"recipe key must be one of .* \(did you mean 'sequence'\?\)"),
+        ("te = 0.08", r"recipe key must be one of .* got 'te'"),
+        ("[sequence", r"must be TOML"),
+    ],
+)
+def test_a_recipe_file_with_unknown_keys_is_refused(tmp_path, toml, sentence):
+    (tmp_path / "mine.toml").write_text(toml)
+    with pytest.raises(ValueError, match=sentence):
+        load_recipe(tmp_path / "mine.toml")
+
+
+def test_unknown_recipes_and_missing_files_are_named(tmp_path):
+    with pytest.raises(ValueError, match=r"recipe must be one of .* \(did you mean 'brainweb-se'\?\)"):
+        load_recipe("brainweb_se")
+    with pytest.raises(ValueError, match=r"none\.toml cannot be read: No such file"):
+        load_recipe(tmp_path / "none.toml")
+
+
+def drawn(recipe):
+    subjects = range(len(recipe.phantom.subjects))
+    return [draw_subject(recipe, rank, recipe.slices.positions) for rank in subjects]
+
+
+def test_a_subject_is_drawn_alike_in_any_company():
+    alone = drawn(load_recipe("brainweb-se", subjects=[41]))[0]
+    among = next(d for d in drawn(load_recipe("brainweb-se", b0="smooth", coils=4)) if d.subject == 41)
+    assert (alone.sequences[0], alone.table, alone.b0_seed) == (
+        among.sequences[0],
+        among.table,
+        among.b0_seed,
+    )
+
+
+def test_draws_are_uniform_within_five_per_cent_and_stored():
+    recipe = load_recipe("synthetic-se", subjects=range(300), slices=1)
+    draws = drawn(recipe)
+    coords = coordinates(recipe, draws)
+    for name, mean in (("te", 0.08), ("tr", 3.0)):
+        relative = (coords[name] / mean - 1) / 0.05  # uniform in -1..1: mean 0 and variance 1/3
+        assert np.abs(relative).max() <= 1
+        assert abs(relative.mean()) < 4 / math.sqrt(3 * 300)
+        assert relative.var() == pytest.approx(
+            1 / 3, rel=0.25
+        )  # 4 sigma: sqrt(4/45 / 300) * 3 = 5 %, and tails
+    assert np.unique(coords["b0_seed"]).size == 300
+    np.testing.assert_array_equal(coords["t1"][7], [t.t1 for t in draws[7].table.tissues])
+    spread_of_log_t1 = np.log(coords["t1"][:, 2] / 0.833)  # GM
+    assert spread_of_log_t1.std() == pytest.approx(0.05, rel=0.2)
+    assert set(coords["split"]) == {0, 2}
+
+
+def test_variation_by_case_differs_within_a_subject(tmp_path):
+    toml = load_recipe("synthetic-se", slices=4).as_toml().replace('per = "subject"', 'per = "case"')
+    (tmp_path / "case.toml").write_text(toml)
+    recipe = load_recipe(tmp_path / "case.toml")
+    assert len({s.te for draw in drawn(recipe) for s in draw.sequences}) == 80
