@@ -162,7 +162,7 @@ class LINet(SegmentationModel):
     def match(self, kspace: Tensor, image: Tensor, labels: Tensor) -> Output:
         """Second stage: the answer, and the codes of labels, undersampled and fully sampled image."""
         zero_filled = to_image(kspace)
-        # together, so that the normalisation sees the mixture of both, whose statistics it keeps for prediction
+        # together: the normalisation learns on the mixture of both whose statistics it keeps for prediction
         under, full = self.predictor(torch.cat((zero_filled, image))).chunk(2)
         logits = self.decoder(under, labels.shape[1])
         return Output((logits,), (zero_filled,), (self.code_of_labels(labels), under, full))

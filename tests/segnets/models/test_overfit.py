@@ -8,13 +8,12 @@ from tests.segnets.models.small import ellipse_batch, run_stage, sampled, small
 
 MOST_STEPS = 300
 STEPS_BETWEEN_LOOKS = 10
-SMALLER = {"disk": (24, 24)}
+SMALLER = dict.fromkeys(("disk", "semunet", "loupe", "loupe-seg"), (16, 16))
 OPTIONS = {
     "disk": {"width": 32, "n_latents": 32, "n_bands": 8},
     "segnet": {"width": 12},
     "segnetmri": {"width": 6, "n_blocks": 1, "loss_weight": 1.0},
-    **dict.fromkeys(("semunet", "baseline", "liu"), {"width": 6, "seg_weight": 1.0}),
-    **dict.fromkeys(("loupe", "loupe-seg"), {"width": 6}),
+    **{name: {"width": 8, "seg_weight": 1.0} for name in ("semunet", "baseline", "liu")},
 }
 # FCN's finest scores are blocks of 2 x 2 pixels, too coarse for the rims of these small heads
 BY_LOSS = {"fcn", *RECONSTRUCTORS}
