@@ -9,6 +9,7 @@ from segnets.blocks.fourier import to_kspace
 from segnets.checkpoint import load_model, read_checkpoint
 from segnets.config import TrainConfig
 from segnets.data import DataError
+from segnets.evaluate import EvaluateConfig, evaluate
 from segnets.models import MODELS, RECONSTRUCTORS, model_class
 from segnets.session import Session
 from segnets.train import TrainingError, resume, train
@@ -150,3 +151,13 @@ def test_what_does_not_fit_is_refused_in_a_sentence(store, tmp_path):
     run = train(config("two-step", store, tmp_path / "d", epochs=2))
     with pytest.raises(TrainingError, match=r"epochs must stay 2 where .* divide into stages, got 4"):
         resume(run, epochs=4)
+
+
+def test_a_network_with_its_own_pattern_is_evaluated_on_full_kspace(store, tmp_path):
+    run = train(config("semunet", store, tmp_path / "semunet", rate=(0.25,)))
+    evaluation = evaluate(run, EvaluateConfig(rate=0.5))
+    assert evaluation.config.rate == 1.0 and len(evaluation.cases) == 3
+    assert all(0 <= case.dice <= 1 for case in evaluation.cases)
+    loupe = train(config("loupe", store, tmp_path / "loupe"))
+    with pytest.raises(DataError, match="holds a network that ends at the image: there are no labels"):
+        evaluate(loupe, EvaluateConfig())
