@@ -32,12 +32,11 @@ class SpinEcho:
     """Cartesian 2-D single-slice spin echo in the steady state.
 
     Slice-selective Hamming-sinc pulses (time-bandwidth product 4) with an ideal crusher on either side of the
-    refocusing pulse, ideal spoiling before each excitation. Refocusing selects twice the slice thickness, since
-    |b|^2 of a sinc is narrow: the echo then has a full width at half maximum of 0.96 slices (of 0.64, if both
-    pulses select the same). Gradient lobes are rectangles: their amplitude is
-    held within `max_gradient`, their ramps are not modelled. TE is counted from the excitation centre, the
-    refocusing centre lies at TE/2, and sample n of the readout at TE + (n - samples // 2) / (samples *
-    bandwidth).
+    refocusing pulse, ideal spoiling before each excitation. Refocusing selects twice the slice thickness:
+    |b|^2 of a sinc is narrow, and so the echo has a full width at half maximum of 0.96 slices (of 0.64, if
+    both pulses select the same). Gradient lobes are rectangles: their amplitude is held within
+    `max_gradient`, their ramps are not modelled. TE is counted from the excitation centre, the refocusing
+    centre lies at TE/2, and sample n of the readout at TE + (n - samples // 2) / (samples * bandwidth).
     """
 
     te: float = _parameter(80e-3, "s", "echo time")

@@ -6,9 +6,13 @@ array of the size of the head is ever made for a shape.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from functools import cache
 from math import exp, sqrt
+from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import numba
@@ -19,8 +23,24 @@ Array = NDArray[Any]
 
 
 def kernel(function: F) -> F:
-    """Compile scalar code; the machine code is kept on disk beside the module."""
-    return cast(F, numba.njit(cache=True, error_model="numpy", nogil=True)(function))
+    """Compile scalar code; the machine code is kept on disk beside the module.
+
+    Numba looks at a kernel's own file to see whether its machine code is still good, but the kernels it calls
+    are compiled into it and lie in other files. So the stamp is a digest of the package instead.
+    """
+    compiled: Any = numba.njit(cache=True, error_model="numpy", nogil=True)(function)
+    with suppress(AttributeError):  # no writable cache folder, or a Numba that stamps in another way
+        compiled._cache._cache_file._source_stamp = package_digest()
+    return cast(F, compiled)
+
+
+@cache
+def package_digest() -> str:
+    """SHA-256 of the sources of this package."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def over_slabs(function: Callable[[int, int], None], n: int) -> None:

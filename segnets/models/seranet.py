@@ -41,8 +41,11 @@ ATTENTION_SOURCES = ("first", "prev")
 class SeraNetConfig(ModelConfig):
     """Options of SERANet.
 
-    The paper states N = 2, 4, 7 and T = 2, and the widths; what it leaves open (place of the ConvLSTM,
-    normalisation, hard data consistency, which image Eq. 1 takes) has the defaults of docs/architecture.md.
+    The paper states N = 2, 4 and 7, T = 2 and the widths. What it leaves open, and why it is set as it is:
+    ConvLSTM at the bottleneck (most context for the fewest operations, the rest stays as in the baselines),
+    hard data consistency (no noise weight is printed, the cited code's default is the noiseless one), batch
+    normalisation in the U-Net (common practice), blocks of type A (listed first and lightest), and Eq. 1 on
+    x_0^(N-1), where Algorithm 1 and the text outvote the index that the equation prints.
     """
 
     n_blocks: int = 7  # N, reconstruction blocks

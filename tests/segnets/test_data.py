@@ -148,8 +148,10 @@ def test_shuffle_buffer_reads_each_shard_once_mixes_them_and_stays_small():
         held.remove(draw.case)
         order.append(draw.case)
     assert sorted(loaded) == list(range(12)) and sorted(order) == list(range(120))
-    first = [case // 10 for case in order[:40]]
-    assert len(set(first)) >= feeding.SHARDS_AT_ONCE and first != sorted(first)
+    shard = np.array(order) // 10
+    assert len(set(shard[:20])) >= feeding.SHARDS_AT_ONCE
+    # of neighbours in the order about one pair in SHARDS_AT_ONCE comes from one shard
+    assert np.mean(shard[1:] == shard[:-1]) < 0.45
 
 
 def test_the_set_is_resident_only_where_it_fits(path, monkeypatch):

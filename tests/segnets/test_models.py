@@ -164,6 +164,21 @@ def test_attention_block_learns_from_each_iteration_and_reg_1_from_the_last_answ
     assert model.reconstruct.regs[0].layers[0].weight.grad.abs().max() > 0
 
 
+@pytest.mark.parametrize("place", ["bottleneck", "decoder_out", "input"])
+def test_memory_of_seranet_lasts_over_the_iterations_and_not_over_batches(place):
+    model, batch = small("seranet", convlstm_at=place).eval(), random_batch()
+    with torch.no_grad():
+        output = model(batch.kspace, batch.mask)
+        state = None
+        for image, logits in zip(output.images, output.logits, strict=True):
+            expected, state = model.segment(image, state)
+            assert torch.equal(logits, expected)
+        forgetful, _ = model.segment(output.image, None)
+        assert not torch.allclose(output.segmentation, forgetful, atol=1e-4)
+        model(-3 * batch.kspace, batch.mask)
+        assert torch.equal(model(batch.kspace, batch.mask).segmentation, output.segmentation)
+
+
 def test_every_image_of_seranet_agrees_with_the_measurement():
     model, batch = small("seranet"), random_batch()
     for image in model(batch.kspace, batch.mask).images:

@@ -14,7 +14,7 @@ import torch
 from segnets.blocks.fourier import to_kspace
 from segnets.checkpoint import CheckpointError, load_model, read_checkpoint
 from segnets.config import TrainConfig
-from segnets.data import DataError
+from segnets.data import DataError, Undersampling
 from segnets.logs import RunningScores
 from segnets.models import build_model
 from segnets.session import Session
@@ -253,6 +253,22 @@ def test_gradient_is_clipped_to_its_largest_norm(store, tmp_path, monkeypatch):
     norms.clear()
     train(config(store, tmp_path / "clipped", epochs=1, clip=free[0] / 2))
     assert norms[0] == pytest.approx(free[0] / 2, rel=1e-3)
+
+
+def test_every_case_gets_a_new_mask_in_every_epoch(store, tmp_path, monkeypatch):
+    seen = {}
+    draw = Undersampling.draw
+
+    def watched(self, cases, generator):
+        batch = draw(self, cases, generator)
+        for case, mask in zip(batch.index.tolist(), batch.mask, strict=True):
+            seen.setdefault(case, []).append(tuple(mask.flatten().tolist()))
+        return batch
+
+    monkeypatch.setattr(Undersampling, "draw", watched)
+    train(config(store, tmp_path, rate=(0.5,)))
+    assert len(seen) == 6 and all(len(set(masks)) == 3 for masks in seen.values())
+    assert len({masks[0] for masks in seen.values()}) == 6
 
 
 def test_two_devices_make_the_steps_of_one(tmp_path):

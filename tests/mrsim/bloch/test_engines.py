@@ -23,16 +23,17 @@ def coils_for(spins, n=2):
     return (rng.standard_normal((n, spins.tissue.size, 2)) @ (1, 1j)).astype(np.complex64)
 
 
-@pytest.mark.parametrize("name", ["cartesian", "isochromat"])
 @pytest.mark.parametrize("rf", ["shaped", "ideal"])
-def test_engines_agree_with_the_reference(random_spins, name, rf):
+def test_engines_agree_with_the_reference(random_spins, rf):
     """Random spins, B0, T2', slice profile, imperfect angles, short TR, two coils: to float32 rounding."""
     spins = random_spins(40)
-    sequence = SpinEcho(rf=rf, flip=1.4, refocusing=2.8, tr=0.6, te=0.04, **SMALL)
-    found, exact = (
-        simulate(spins, sequence, coils=coils_for(spins), engine=e, n_sub=3) for e in (name, "reference")
+    short = {"pulse_duration": 0.64e-3, "max_gradient": 0.2, "max_b1": 1e-4}  # 64 steps: quick in NumPy
+    sequence = SpinEcho(rf=rf, flip=1.4, refocusing=2.8, tr=1.0, te=0.04, **SMALL, **short)
+    exact, *found = (
+        simulate(spins, sequence, coils=coils_for(spins), engine=name, n_sub=3)
+        for name in ("reference", "cartesian", "isochromat")
     )
-    assert nrmse(found, exact) < 5e-7
+    assert max(nrmse(kspace, exact) for kspace in found) < 5e-7
 
 
 def test_factorisation_agrees_with_brute_force_through_the_table(random_spins):
