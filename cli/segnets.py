@@ -69,14 +69,15 @@ def main() -> None:
 def models(name: str | None, pairs: tuple[str, ...]) -> None:
     """List the networks, or show one: its options, its number of parameters, how its paper trains it."""
     from segnets.config import check_choice
-    from segnets.models import MODELS, model_class
+    from segnets.models import MODELS, RECONSTRUCTORS, model_class
 
+    known = MODELS | RECONSTRUCTORS
     if name is None and pairs:
         raise click.UsageError("--set needs the NAME of a model")
     if name is None:
-        click.echo(models_table([(known, model_class(known)) for known in MODELS]))
+        click.echo(models_table([(each, model_class(each)) for each in known]))
         return
-    checked(check_choice, "model", name, MODELS)
+    checked(check_choice, "model", name, known)
     click.echo(model_text(name, model_class(name), pairs))
 
 
@@ -96,6 +97,8 @@ def model_text(name: str, cls: type[SegmentationModel], pairs: tuple[str, ...]) 
     options = checked(parse_options, cls.Config, pairs)
     config = checked(cls.configure, options)
     recipe = [f"  {f.name} = {getattr(cls.recipe, f.name)}" for f in fields(cls.recipe)]
+    if len(cls.stages) > 1:
+        recipe += [f"  stage {stage.name}: {stage.epochs} epochs" for stage in cls.stages]
     chosen = [f"  {f.name} = {getattr(config, f.name)}" for f in fields(config)]
     return "\n".join(
         [
@@ -138,9 +141,9 @@ def train(model: str | None, run: str | None, pairs: tuple[str, ...], quiet: boo
     if model is None:
         raise click.UsageError("MODEL is missing; segnets models lists them")
     from segnets.config import TrainConfig, check_choice, parse_options
-    from segnets.models import MODELS, model_class
+    from segnets.models import MODELS, RECONSTRUCTORS, model_class
 
-    checked(check_choice, "model", model, MODELS)
+    checked(check_choice, "model", model, MODELS | RECONSTRUCTORS)
     if "data" not in overrides:
         raise click.UsageError("--data is missing: the store to train on")
     overrides["options"] = checked(parse_options, model_class(model).Config, pairs)

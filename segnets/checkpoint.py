@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from segnets.config import RunConfig
-from segnets.models import MODELS, build_model
+from segnets.models import MODELS, RECONSTRUCTORS, build_model
 from segnets.models.base import SegmentationModel
 
 FORMAT = "segnets-checkpoint"
@@ -95,8 +95,9 @@ def load_model(
 def run_of(payload: Mapping[str, Any], path: Path) -> RunConfig:
     """Return the configuration in a checkpoint; CheckpointError where this version does not understand it."""
     name = payload.get("run", {}).get("train", {}).get("model")
-    if name not in MODELS:
-        raise CheckpointError(f"{path} is of model {name!r}, this version knows {', '.join(MODELS)}")
+    known = MODELS | RECONSTRUCTORS
+    if name not in known:
+        raise CheckpointError(f"{path} is of model {name!r}, this version knows {', '.join(known)}")
     try:
         return RunConfig.from_dict(payload["run"])
     except (KeyError, TypeError, ValueError) as error:

@@ -19,6 +19,7 @@ from segnets.checkpoint import load_model
 from segnets.config import DEVICES, RunConfig, check, check_choice
 from segnets.data import Batch, DataError, evaluation_batches, read_cases, split_indices, undersample
 from segnets.masks import count_lines, fixed_lines
+from segnets.models import model_class
 from segnets.models.base import Output, SegmentationModel
 from segnets.pictures import Example
 from segnets.scores import CaseScore, SubjectScore, by_subject, contrast, score_labels
@@ -51,12 +52,13 @@ class EvaluateConfig:
         check(self.batch_size >= 1, "batch_size", "be at least 1", self.batch_size)
 
     def for_run(self, run: RunConfig) -> EvaluateConfig:
-        """Fill in from the run what was left open."""
+        """Fill in from the run what was left open; a network with its own pattern gets all lines."""
+        samples_itself = model_class(run.train.model).configure(run.train.options).samples_itself
         return replace(
             self,
             data=self.data or run.train.data,
             noise=run.train.noise[0] if self.noise is None else self.noise,
-            rate=run.train.rate[0] if self.rate is None else self.rate,
+            rate=1.0 if samples_itself else run.train.rate[0] if self.rate is None else self.rate,
         )
 
 
@@ -213,6 +215,8 @@ def segment(model: SegmentationModel, batch: Batch, run: str | Path) -> tuple[Ou
     """
     with torch.inference_mode():
         output = model(batch.kspace, batch.mask)
+    if output.answer is None:
+        raise DataError(f"{run} holds a network that ends at the image: there are no labels to look at")
     finite = torch.isfinite(output.segmentation).all(dim=(1, 2, 3)).cpu()
     if not bool(finite.all()):
         case = int(batch.index.cpu()[~finite][0])

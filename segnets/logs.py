@@ -33,13 +33,18 @@ class RunningScores:
         return int(self.sums[0])
 
     @torch.no_grad()
-    def add(self, loss: Tensor, logits: Tensor, labels: Tensor) -> None:
-        """Count one batch: its mean loss, logits (batch, class, y, x), labels (batch, y, x)."""
+    def add(self, loss: Tensor, logits: Tensor | None, labels: Tensor) -> None:
+        """Count one batch: its mean loss, logits (batch, class, y, x), labels (batch, y, x).
+
+        Where only an image is learnt there are no logits, and so no Dice.
+        """
+        self.sums[0] += len(labels)
+        self.sums[1] += loss.detach() * len(labels)
+        if logits is None:
+            return
         predicted = logits.argmax(dim=1)
         agreed = torch.where(predicted == labels, labels, -1)
         counts = [(v == c).sum() for v in (agreed, predicted, labels) for c in range(self.n_classes)]
-        self.sums[0] += len(labels)
-        self.sums[1] += loss.detach() * len(labels)
         self.sums[2:] += torch.stack(counts)
 
     def summary(self, class_names: Sequence[str], prefix: str = "") -> Row:

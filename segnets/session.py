@@ -13,11 +13,15 @@ from typing import Any, Self
 import numpy as np
 import torch
 from lightning.fabric import Fabric
+from torch import Tensor, nn
 
 from segnets.checkpoint import load_weights, read_checkpoint, save_checkpoint
 from segnets.config import RunConfig
+from segnets.data import Batch
 from segnets.logs import Curves, Row, RunningScores, write_csv
 from segnets.models import build_model
+from segnets.models.base import Output, SegmentationModel
+from segnets.stages import Place, Stage, place
 
 STEPS_BETWEEN_LOOKS = 20  # at the loss on a GPU, at the clock with several devices: a look makes them wait
 
@@ -38,11 +42,42 @@ class Progress:
     history: list[Row] = field(default_factory=list)  # one row per epoch done
 
 
+class StageNetwork(nn.Module):
+    """What a stage runs of a network, as the forward of a module: Fabric and the compiler want one."""
+
+    def __init__(self, model: SegmentationModel, run: str) -> None:
+        super().__init__()
+        self.model, self.run = model, run
+
+    def forward(self, *inputs: Tensor) -> Output:
+        """Call the stage's method of the network."""
+        output: Output = getattr(self.model, self.run)(*inputs)
+        return output
+
+
+def build_optimiser(
+    model: SegmentationModel, stage: Stage, run: RunConfig, *, fused: bool
+) -> torch.optim.Adam:
+    """Build Adam or AdamW for the weights that learn in this stage, grouped by their learning rate."""
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, weight in model.named_parameters():
+        if weight.requires_grad:
+            groups.setdefault(model.lr_factor(name), []).append(weight)
+    kind = torch.optim.AdamW if stage.optimiser == "adamw" else torch.optim.Adam
+    return kind(
+        [{"params": weights, "factor": factor} for factor, weights in groups.items()],
+        lr=run.train.lr,
+        weight_decay=run.train.weight_decay,
+        fused=fused,
+    )
+
+
 class Session:
     """Everything that changes while a network trains.
 
-    Attributes: `model` the bare network (weights, loss), `network` the same as Fabric runs it, `optimiser`,
-    `scores` of the current epoch on this device, `progress`, `generator` of masks, rates and noise levels.
+    Attributes: `model` the bare network (weights, losses), `network` what Fabric runs of it in this stage,
+    `optimiser` of the stage, `stage_number`, `scores` of the current epoch on this device, `progress`,
+    `generator` of masks, rates and noise levels.
     """
 
     def __init__(self, fabric: Fabric, run: RunConfig, out: Path) -> None:
@@ -55,20 +90,15 @@ class Session:
         self.model = build_model(config.model, config.options)
         if config.channels_last:
             self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        optimiser = torch.optim.Adam(
-            self.model.parameters(),
-            lr=config.lr,
-            weight_decay=config.weight_decay,
-            fused=fabric.device.type == "cuda",
-        )
         if config.compile:  # the transforms stay as they are, which is as it should be
             warnings.filterwarnings("ignore", "Torchinductor does not support code generation for complex")
-        module = torch.compile(self.model) if config.compile else self.model
-        self.network, self.optimiser = fabric.setup(module, optimiser)  # type: ignore[arg-type]
         self.generator = torch.Generator(fabric.device)
         self.scores = RunningScores(len(run.class_names), fabric.device)
         self.progress = Progress()
-        self._restore()
+        payload = self._restore()
+        self.enter_stage()
+        if payload is not None and not self._stage_begins():  # else the optimiser is of the stage before
+            self.optimiser.load_state_dict(payload["optimiser"])
         self.curves = Curves(out / "tensorboard", first_epoch=self.progress.epoch, enabled=self.main)
         self.deadline = time.monotonic() + 60 * (config.max_minutes or math.inf)
         self.next_save = time.monotonic() + 60 * config.checkpoint_minutes
@@ -81,6 +111,33 @@ class Session:
     ) -> None:
         self.curves.close()
 
+    @property
+    def here(self) -> Place:
+        """Where the current epoch lies among the stages."""
+        return place(self.model.stages, self.run.train.epochs, self.progress.epoch)
+
+    def _stage_begins(self) -> bool:
+        return self.here.epoch == 0 and self.progress.step == 0
+
+    def enter_stage(self) -> None:
+        """Freeze, and set network and optimiser up, for the stage that the current epoch lies in."""
+        stage, self.stage_number = self.here.stage, self.here.number
+        if stage.enter and self._stage_begins():
+            getattr(self.model, stage.enter)()
+        self.model.begin(stage)
+        fused = self.fabric.device.type == "cuda"
+        optimiser = build_optimiser(self.model, stage, self.run, fused=fused)
+        module = self.model if stage.run == "forward" else StageNetwork(self.model, stage.run)
+        compiled = torch.compile(module) if self.run.train.compile else module
+        self.network, self.optimiser = self.fabric.setup(compiled, optimiser)  # type: ignore[arg-type]
+
+    def run_batch(self, batch: Batch) -> tuple[Output, Tensor]:
+        """Pass a batch through the network as this stage does: output and loss."""
+        stage = self.here.stage
+        output: Output = self.network(*(getattr(batch, name) for name in stage.inputs))
+        loss: Tensor = getattr(self.model, stage.loss)(output, batch)
+        return output, loss
+
     def seed_step(self) -> None:
         """Make the draws of this step (masks; dropout, where there is some) independent of the past."""
         where = (self.run.train.seed, self.progress.epoch, self.progress.step, self.fabric.global_rank)
@@ -91,7 +148,7 @@ class Session:
     def set_learning_rate(self, lr: float) -> None:
         """Use `lr` from the next step on."""
         for group in self.optimiser.param_groups:
-            group["lr"] = lr
+            group["lr"] = lr * group["factor"]
 
     def look(self) -> str | None:
         """Return the state of this epoch for the progress bar; TrainingError where the loss is not finite.
@@ -128,21 +185,23 @@ class Session:
         return total
 
     def finish_epoch(self, row: Row) -> None:
-        """Book the epoch: checkpoint, best.pt by the validation Dice, log.csv, curves."""
+        """Book the epoch: checkpoint, best.pt by the validation Dice of the last stage, log.csv, curves."""
         p = self.progress
         self._check_finite(row["loss"])
+        last = self.here.number == len(self.model.stages) - 1
         p.history.append(row)
         p.epoch, p.step, p.seconds, p.waited = p.epoch + 1, 0, 0.0, 0.0
         self.scores.sums.zero_()
-        better = self.run.train.validate == "validation" and row.get("val_dice", -math.inf) > p.best
+        better = last and self.run.train.validate == "validation" and row.get("val_dice", -math.inf) > p.best
         p.best = row["val_dice"] if better else p.best
         self.save()
-        if not self.main:
-            return
-        if better:
-            save_checkpoint(self.out / "best.pt", self.run, {"model": self.model.state_dict()})
-        write_csv(self.out / "log.csv", p.history)
-        self.curves.add(row)
+        if self.main:
+            if better:
+                save_checkpoint(self.out / "best.pt", self.run, {"model": self.model.state_dict()})
+            write_csv(self.out / "log.csv", p.history)
+            self.curves.add(row)
+        if self.here.number != self.stage_number:
+            self.enter_stage()
 
     def save(self) -> None:
         """Write last.pt: all that `_restore` needs to go on as if nothing had happened."""
@@ -160,18 +219,19 @@ class Session:
             save_checkpoint(self.out / "last.pt", self.run, state)
         self.next_save = time.monotonic() + 60 * self.run.train.checkpoint_minutes
 
-    def _restore(self) -> None:
+    def _restore(self) -> dict[str, Any] | None:
+        """Load all of last.pt but the optimiser's state and return it; None where there is no checkpoint."""
         last = self.out / "last.pt"
         if not last.is_file():
-            return
+            return None
         payload: dict[str, Any] = read_checkpoint(last, self.fabric.device)
         load_weights(self.model, payload, last)
-        self.optimiser.load_state_dict(payload["optimiser"])
         if self.main:  # the sums are those of all devices
             self.scores.sums.copy_(payload["scores"])
         self.progress = Progress(**payload["progress"])
         if self.main:
             write_csv(self.out / "log.csv", self.progress.history)
+        return payload
 
     def _check_finite(self, value: float) -> None:
         if math.isfinite(value):

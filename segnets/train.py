@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from datetime import datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -20,7 +20,7 @@ from lightning.fabric.plugins import MixedPrecision, Precision
 
 from mrsim.store import Store
 from segnets.checkpoint import read_checkpoint, run_of, write_json
-from segnets.config import Recipe, RunConfig, TrainConfig, differing_fields, resumed
+from segnets.config import OptionValue, RunConfig, TrainConfig, check, differing_fields, resumed
 from segnets.data import (
     Batch,
     Cases,
@@ -34,9 +34,11 @@ from segnets.data import (
 from segnets.feeding import SHARE_OF_MEMORY, Feed, free_memory, open_data
 from segnets.logs import Bar, Row, RunningScores
 from segnets.models import model_class
+from segnets.models.base import ModelConfig
 from segnets.session import Progress, Session, TrainingError
+from segnets.stages import divide_epochs, learning_rate, lowest_line_count
 
-__all__ = ["TrainingError", "describe", "learning_rate", "resume", "train"]
+__all__ = ["TrainingError", "describe", "resume", "train"]
 
 
 def train(config: TrainConfig, *, resume: bool = False, quiet: bool = False) -> Path:
@@ -75,27 +77,46 @@ def resume(
 
 def describe(config: TrainConfig, store: Store) -> RunConfig:
     """Fill in what the configuration leaves open; DataError or ValueError where it does not fit the store."""
-    options = {"n_classes": store.n_classes, **config.options}
-    if options["n_classes"] != store.n_classes:
-        raise DataError(
-            f"n_classes must be {store.n_classes} ({', '.join(store.class_names)}) for {store.path}, "
-            f"got {options['n_classes']}"
-        )
+    model = model_config(config, store)
+    divide_epochs(model_class(config.model).stages, config.epochs)
     validate = config.validate
     if validate == "auto":
         validate = "validation" if store.indices("validation").size else "none"
     if validate != "none":
         split_indices(store, validate)
     indices = split_indices(store, "train")
-    Undersampling(rate=config.rate, n_center=config.n_center, n_ky=store.shape[0])
-    model_options = asdict(model_class(config.model).configure(options))
+    if not model.samples_itself:
+        Undersampling(rate=config.rate, n_center=config.n_center, n_ky=store.shape[0])
     return RunConfig(
-        train=replace(config, options=model_options, validate=validate),
+        train=replace(config, options=asdict(model), validate=validate),
         class_names=store.class_names,
         shape=store.shape,
         data_hash=data_hash(store, indices[: config.n_cases or len(indices)]),
         versions={name: _version(name) for name in ("mrsim", "torch", "lightning", "numpy")},
     )
+
+
+def model_config(config: TrainConfig, store: Store) -> ModelConfig:
+    """Complete the model's options by what the store and the run decide; DataError where they contradict it.
+
+    The store decides the classes and, where the network is built for one size of image, that size; the run's
+    rate is the rate of a network that brings its own sampling pattern.
+    """
+    cls = model_class(config.model)
+    known = [f.name for f in fields(cls.Config)]
+    given: dict[str, OptionValue] = {"n_classes": store.n_classes, "ny": store.shape[0], "nx": store.shape[1]}
+    classes = f" ({', '.join(store.class_names)})"
+    for name, value in given.items():
+        wanted = config.options.get(name, value)
+        if name in known and wanted != value:
+            note = classes if name == "n_classes" else ""
+            raise DataError(f"{name} must be {value}{note} for {store.path}, got {wanted}")
+    if "rate" in known:
+        check(
+            len(config.rate) == 1, "rate", "be a single one for a network with its own pattern", config.rate
+        )
+        given["rate"] = config.rate[0]
+    return cls.configure({name: value for name, value in given.items() if name in known} | config.options)
 
 
 def _version(package: str) -> str:
@@ -115,6 +136,11 @@ def epochs_done(out: Path, run: RunConfig, resume: bool) -> int:
     if names := differing_fields(old.train, run.train):
         was, now = getattr(old.train, names[0]), getattr(run.train, names[0])
         raise TrainingError(f"{names[0]} must stay {was} where {out} is resumed, got {now}")
+    if len(model_class(run.train.model).stages) > 1 and old.train.epochs != run.train.epochs:
+        raise TrainingError(
+            f"epochs must stay {old.train.epochs} where {out} is resumed, since they divide into stages, "
+            f"got {run.train.epochs}"
+        )
     if old.data_hash != run.data_hash:
         raise TrainingError(f"{run.train.data} does not hold the cases that {out} was trained on")
     return int(payload["progress"]["epoch"])
@@ -142,11 +168,6 @@ def precision(config: TrainConfig) -> Precision:
     return Precision()
 
 
-def learning_rate(recipe: Recipe, epoch: int) -> float:
-    """Return the step size in an epoch, counted from 0: times `lr_gamma` after every `lr_step`."""
-    return float(recipe.lr * recipe.lr_gamma ** (epoch // recipe.lr_step))
-
-
 def fit(fabric: Fabric, record: dict[str, Any], out: Path, quiet: bool) -> None:
     """Train on this device, from the last checkpoint in `out` if there is one.
 
@@ -159,25 +180,51 @@ def fit(fabric: Fabric, record: dict[str, Any], out: Path, quiet: bool) -> None:
     feed = open_data(
         store, noise=config.noise, device=device, resident=config.resident, n_cases=config.n_cases
     )
-    sampling = Undersampling(rate=config.rate, n_center=config.n_center, n_ky=store.shape[0])
-    validation = validation_batches(store, config, device)
+    validation: dict[float, Iterable[Batch]] = {}
     n_steps, progress = feed.n_steps(session.batch_size, fabric.world_size), session.progress
     done = progress.epoch * n_steps + progress.step
     with session, Bar(config.model, config.epochs * n_steps, done, enabled=session.main and not quiet) as bar:
         bar.say(f"{config.model}: {session.model.n_parameters():,} weights; {feed.summary}")
         while progress.epoch < config.epochs:
+            sampling = sampling_of(session, store.shape[0])
             if not train_epoch(session, feed, sampling, bar):
                 return  # out of time; the checkpoint is written
             row = epoch_row(session, n_steps)
             if (progress.epoch + 1) % config.validate_every == 0:
-                row |= validate(session, validation)
+                rate = 1.0 if sampling.rate == (1.0,) else config.rate[0]
+                if rate not in validation:  # only the batches of one stage are kept
+                    validation = {rate: validation_batches(store, config, device, rate)}
+                row |= validate(session, validation[rate])
             session.finish_epoch(row)
+
+
+def sampling_of(session: Session, n_ky: int) -> Undersampling:
+    """Return what the stage of this epoch undersamples with."""
+    config, here = session.run.train, session.here
+    rate = config.rate
+    if here.stage.sampling == "full" or session.model.config.samples_itself:
+        rate = (1.0,)
+    elif here.stage.sampling == "curriculum":
+        rate = tuple(n / n_ky for n in range(lowest_line_count(here, n_ky, config.n_center), n_ky + 1))
+    return Undersampling(rate=rate, n_center=min(config.n_center, n_ky), n_ky=n_ky)
+
+
+def stage_title(session: Session) -> str:
+    """Name the current epoch, and its stage where there are several, for the progress bar."""
+    here, config = session.here, session.run.train
+    stages = session.model.stages
+    name = f"{here.stage.name} ({here.number + 1}/{len(stages)}), " if len(stages) > 1 else ""
+    return f"{name}epoch {session.progress.epoch + 1}/{config.epochs}"
 
 
 def train_epoch(session: Session, feed: Feed, sampling: Undersampling, bar: Bar) -> bool:
     """Make the steps that are left of this epoch; False when the time was up before its end."""
     config, progress, fabric = session.run.train, session.progress, session.fabric
-    session.set_learning_rate(learning_rate(config, progress.epoch))
+    n_steps, here, title = (
+        feed.n_steps(session.batch_size, fabric.world_size),
+        session.here,
+        stage_title(session),
+    )
     stream = feed.epoch(
         session.batch_size,
         seed=config.seed,
@@ -188,17 +235,17 @@ def train_epoch(session: Session, feed: Feed, sampling: Undersampling, bar: Bar)
     )
     for cases in timed(stream, progress, fabric.device):
         session.seed_step()
+        session.set_learning_rate(learning_rate(config, here, progress.step / n_steps))
         batch = sampling.draw(cases, session.generator)
-        output = session.network(batch.kspace, batch.mask)
-        loss = session.model.loss(output, batch)
+        output, loss = session.run_batch(batch)
         fabric.backward(loss)
         if config.clip:
             fabric.clip_gradients(session.network, session.optimiser, max_norm=config.clip)
         session.optimiser.step()
         session.optimiser.zero_grad()
-        session.scores.add(loss, output.segmentation, batch.labels)
+        session.scores.add(loss, output.answer, batch.labels)
         progress.step += 1
-        bar.advance(f"epoch {progress.epoch + 1}/{config.epochs}", session.look())
+        bar.advance(title, session.look())
         if session.time_is_up():
             return False
     return True
@@ -227,8 +274,10 @@ def epoch_row(session: Session, n_steps: int) -> Row:
     row: Row = {
         "epoch": progress.epoch + 1,
         "step": (progress.epoch + 1) * n_steps,
-        "lr": learning_rate(session.run.train, progress.epoch),
+        "lr": learning_rate(session.run.train, session.here),
     }
+    if len(session.model.stages) > 1:
+        row["stage"] = session.here.number + 1
     row |= scores.summary(session.run.class_names)
     row["samples_per_s"] = scores.n / progress.seconds
     row["wait_share"] = progress.waited / progress.seconds
@@ -236,12 +285,14 @@ def epoch_row(session: Session, n_steps: int) -> Row:
     return row
 
 
-def validation_batches(store: Store, config: TrainConfig, device: torch.device) -> Iterable[Batch]:
-    """Return the batches of the validation curve, at the first rate and noise level; kept where they fit."""
+def validation_batches(
+    store: Store, config: TrainConfig, device: torch.device, rate: float
+) -> Iterable[Batch]:
+    """Return the batches of the validation curve, at the first noise level; kept where they fit."""
     if config.validate == "none":
         return []
     n_pixels = store.indices(config.validate).size * store.shape[0] * store.shape[1]
-    batches = EvaluationBatches(store, config, device)
+    batches = EvaluationBatches(store, config, device, rate)
     fit_in = 24 * n_pixels < SHARE_OF_MEMORY / 4 * free_memory(
         device
     )  # two complex64 and one int64 per pixel
@@ -251,8 +302,8 @@ def validation_batches(store: Store, config: TrainConfig, device: torch.device) 
 class EvaluationBatches:
     """`evaluation_batches` that can be gone through again and again."""
 
-    def __init__(self, store: Store, config: TrainConfig, device: torch.device) -> None:
-        self.store, self.config, self.device = store, config, device
+    def __init__(self, store: Store, config: TrainConfig, device: torch.device, rate: float) -> None:
+        self.store, self.config, self.device, self.rate = store, config, device, rate
 
     def __iter__(self) -> Iterator[Batch]:
         """Read the split anew."""
@@ -260,7 +311,7 @@ class EvaluationBatches:
         return evaluation_batches(
             self.store,
             c.validate,
-            rate=c.rate[0],
+            rate=self.rate,
             noise=c.noise[0],
             n_center=c.n_center,
             batch_size=max(1, c.batch_size // c.devices),
@@ -274,7 +325,7 @@ def validate(session: Session, batches: Iterable[Batch]) -> Row:
     scores = RunningScores(len(session.run.class_names), session.fabric.device)
     session.network.eval()
     for batch in batches:
-        output = session.network(batch.kspace, batch.mask)
-        scores.add(session.model.loss(output, batch), output.segmentation, batch.labels)
+        output, loss = session.run_batch(batch)
+        scores.add(loss, output.answer, batch.labels)
     session.network.train()
     return scores.summary(session.run.class_names, "val_") if scores.n else {}

@@ -15,13 +15,34 @@ if TYPE_CHECKING:
 MODELS: dict[str, str] = {
     "seranet": "segnets.models.seranet:SERANet",
     "one-step": "segnets.models.one_step:OneStep",
+    "joint": "segnets.models.joint:Joint",
+    "crdn": "segnets.models.crdn:CRDN",
+    "fcn": "segnets.models.fcn:FCN2s",
+    "segnet": "segnets.models.segnet:SegNetUnpool",
+    "unet": "segnets.models.unet:BackboneUNet",
+    "two-step": "segnets.models.two_step:TwoStep",
+    "segnetmri": "segnets.models.segnetmri:SegNetMRI",
+    "syn-net": "segnets.models.syn_net:SynNet",
+    "li-net": "segnets.models.li_net:LINet",
+    "disk": "segnets.models.disk:DiSK",
+    "semunet": "segnets.models.semunet:SemuNet",
+    "loupe-seg": "segnets.models.loupe_seg:LoupeSeg",
+    "baseline": "segnets.models.baseline:Baseline",
+    "liu": "segnets.models.liu:Liu",
+}
+
+# networks that end at the image: their output has no logits
+RECONSTRUCTORS: dict[str, str] = {
+    "loupe": "segnets.models.loupe:Loupe",
+    "md-recon-net": "segnets.models.md_recon_net:MDReconNet",
 }
 
 
 def model_class(name: str) -> type[SegmentationModel]:
     """Return the class of the network called `name`; ValueError that lists the known names otherwise."""
-    check_choice("model", name, MODELS)
-    module, _, attribute = MODELS[name].partition(":")
+    known = MODELS | RECONSTRUCTORS
+    check_choice("model", name, known)
+    module, _, attribute = known[name].partition(":")
     found: type[SegmentationModel] = getattr(import_module(module), attribute)
     return found
 

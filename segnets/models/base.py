@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from torch import Tensor, nn
 
 from segnets.config import Recipe, check, check_choice
-from segnets.losses import cross_entropy
+from segnets.losses import cross_entropy, mean_squared_error
+from segnets.stages import Stage
 
 if TYPE_CHECKING:
     from segnets.data import Batch
@@ -20,15 +21,22 @@ class Output(NamedTuple):
 
     logits : s_0 .. s_T, each (batch, class, y, x), unnormalised
     images : x_0^(N), x_1 .. x_T, each (batch, 2, y, x), real and imaginary part
+    codes : what else a loss compares, such as latent codes; no answer of the network
     """
 
     logits: tuple[Tensor, ...]
     images: tuple[Tensor, ...]
+    codes: tuple[Tensor, ...] = ()
 
     @property
     def segmentation(self) -> Tensor:
         """(batch, class, y, x) logits of the network's answer: the last ones."""
         return self.logits[-1]
+
+    @property
+    def answer(self) -> Tensor | None:
+        """The same, or None where the network ends at the image."""
+        return self.logits[-1] if self.logits else None
 
     @property
     def image(self) -> Tensor:
@@ -45,6 +53,11 @@ class ModelConfig:
     def __post_init__(self) -> None:
         check(self.n_classes >= 2, "n_classes", "be at least 2", self.n_classes)
 
+    @property
+    def samples_itself(self) -> bool:
+        """Whether the network brings its own sampling pattern and must be given fully sampled k-space."""
+        return False
+
 
 class SegmentationModel(nn.Module):
     """A network from undersampled k-space to class logits.
@@ -56,8 +69,13 @@ class SegmentationModel(nn.Module):
     description: ClassVar[str]
     Config: ClassVar[type[ModelConfig]] = ModelConfig
     recipe: ClassVar[Recipe] = Recipe()
+    stages: ClassVar[tuple[Stage, ...]] = (Stage(name="train"),)
 
     config: ModelConfig
+
+    def lr_factor(self, name: str) -> float:  # noqa: ARG002 - for subclasses
+        """Factor on the learning rate of the parameter called `name`."""
+        return 1.0
 
     @classmethod
     def configure(cls, options: Mapping[str, Any]) -> ModelConfig:
@@ -75,6 +93,22 @@ class SegmentationModel(nn.Module):
         """
         raise NotImplementedError
 
+    def begin(self, stage: Stage) -> None:
+        """Let only the parts learn that this stage trains; the others are frozen."""
+        for name, weight in self.named_parameters():
+            learns = any(name == part or name.startswith(f"{part}.") for part in stage.trainable)
+            weight.requires_grad_(learns or not stage.trainable)
+        self.train()
+
+    def train(self, mode: bool = True) -> Self:
+        """Enter training mode; a part whose weights are all frozen stays in evaluation mode."""
+        super().train(mode)
+        for part in self.modules() if mode else ():
+            weights = list(part.parameters())
+            if weights and not any(weight.requires_grad for weight in weights):
+                part.eval()
+        return self
+
     def loss(self, output: Output, batch: Batch) -> Tensor:
         """Scalar training loss: cross-entropy of the last logits, mean over pixels and batch."""
         return cross_entropy(output.segmentation, batch.labels)
@@ -82,3 +116,11 @@ class SegmentationModel(nn.Module):
     def n_parameters(self) -> int:
         """Count the trainable weights."""
         return sum(p.numel() for p in self.parameters() if p.requires_grad)
+
+
+class ReconstructionModel(SegmentationModel):
+    """A network that ends at the image: its output holds images and no logits."""
+
+    def loss(self, output: Output, batch: Batch) -> Tensor:
+        """Mean squared error against the fully sampled image, with its noise."""
+        return mean_squared_error(output.image, batch.image)

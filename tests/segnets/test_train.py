@@ -16,9 +16,10 @@ from segnets.checkpoint import CheckpointError, load_model, read_checkpoint
 from segnets.config import TrainConfig
 from segnets.data import DataError, Undersampling
 from segnets.logs import RunningScores
-from segnets.models import MODELS, build_model
+from segnets.models import build_model
 from segnets.session import Session
-from segnets.train import TrainingError, learning_rate, resume, train
+from segnets.stages import Stage, learning_rate, place
+from segnets.train import TrainingError, resume, train
 from tests.segnets.test_models import SMALL
 from tests.stores import write_test_store
 
@@ -149,7 +150,7 @@ def test_a_run_out_of_time_stops_after_its_step_and_goes_on_later(store, uninter
     assert_same_run(tmp_path, uninterrupted)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", SMALL)
 def test_every_model_over_fits_four_slices(name, tmp_path):
     path = str(write_test_store(tmp_path / "four.zarr", 1, 4, (24, 32)))
     options = {**SMALL[name], "width": 8}
@@ -225,7 +226,8 @@ def test_what_does_not_fit_the_store_is_refused_before_anything_is_written(store
 
 def test_learning_rate_halves_every_20_epochs():
     recipe = TrainConfig.for_model("seranet", data="")
-    assert [learning_rate(recipe, e) for e in (0, 19, 20, 39, 40, 49)] == [
+    places = [place((Stage(name="train"),), 50, e) for e in (0, 19, 20, 39, 40, 49)]
+    assert [learning_rate(recipe, here) for here in places] == [
         1e-4,
         1e-4,
         5e-5,

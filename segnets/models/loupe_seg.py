@@ -1,0 +1,57 @@
+"""LOUPE-Seg: LOUPE, trained and frozen, and a U-Net that learns to segment what it reconstructs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from torch import Tensor
+
+from segnets.blocks.recon_net import mean_absolute_error, real_image, segmentation_unet, xavier_uniform
+from segnets.blocks.sampling_pattern import SampNet
+from segnets.config import Recipe
+from segnets.models.base import Output, SegmentationModel
+from segnets.models.loupe import LoupeConfig
+from segnets.stages import Stage
+
+if TYPE_CHECKING:
+    from segnets.data import Batch
+
+
+class LoupeSeg(SegmentationModel):
+    """LOUPE with its binary pattern, then SemuNet's SegNet by cross-entropy."""
+
+    paper: ClassVar[str] = "Wang et al., SemuNet, 2021 (baseline)"
+    description: ClassVar[str] = "LOUPE, then a segmentation U-Net on its frozen reconstructions"
+    Config = LoupeConfig
+    config: LoupeConfig
+    recipe: ClassVar[Recipe] = Recipe(epochs=1600, lr_gamma=1.0)
+    stages: ClassVar[tuple[Stage, ...]] = (
+        Stage(
+            name="pattern", epochs=600, trainable=("sampling", "recon"), run="reconstruct", loss="image_loss"
+        ),
+        Stage(name="reconstruction", epochs=500, trainable=("recon",), run="reconstruct", loss="image_loss"),
+        Stage(name="segmentation", epochs=500, trainable=("segmenter",)),
+    )
+
+    def __init__(self, config: LoupeConfig | None = None) -> None:
+        super().__init__()
+        config = config or LoupeConfig()
+        self.config = config
+        self.sampling = SampNet(config.shape, config.rate)
+        self.recon = config.recon_net()
+        self.segmenter = segmentation_unet(config)
+        self.apply(xavier_uniform)
+
+    def reconstruct(self, kspace: Tensor, mask: Tensor) -> Output:  # noqa: ARG002 - it samples by itself
+        """First two stages: LOUPE alone."""
+        sampled, _ = self.sampling(kspace)
+        return Output((), (real_image(self.recon(sampled)),))
+
+    def image_loss(self, output: Output, batch: Batch) -> Tensor:
+        """Mean absolute error of the magnitude."""
+        return mean_absolute_error(output, batch)
+
+    def forward(self, kspace: Tensor, mask: Tensor) -> Output:
+        """Fully sampled k-space -> logits and the image (its imaginary part is 0)."""
+        images = self.reconstruct(kspace, mask).images
+        return Output((self.segmenter(images[-1][:, :1]),), images)
