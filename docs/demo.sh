@@ -3,7 +3,7 @@
 # Each command goes on where an earlier call stopped.
 set -eu
 bin="${BIN:-.venv/bin}"
-train="--data demo/brains.zarr --noise 0.10 --rate 0.30 --n-center 8 --epochs 30 --batch-size 4 --lr 2e-3 --lr-step 10"
+train="--data demo/brains.zarr --noise 0.10 --rate 0.30 --n-center 8 --epochs 16 --batch-size 4 --lr 3e-3 --lr-step 6 --lr-gamma 0.4 --channels-last"
 
 say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
 

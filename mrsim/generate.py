@@ -70,7 +70,8 @@ def generate(
     pending = writer.pending()
     report = _counter(writer, len(pending), progress)
     try:
-        _run(recipe, writer, [draws[rank] for rank in pending], workers, scheduler, phantom_dir, report)
+        if pending:  # a run may have been killed after its last subject, before it was declared complete
+            _run(recipe, writer, [draws[rank] for rank in pending], workers, scheduler, phantom_dir, report)
         writer.finish()
     except KeyboardInterrupt:
         raise KeyboardInterrupt(f"interrupted; {_complete(writer)}") from None

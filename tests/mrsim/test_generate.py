@@ -14,7 +14,7 @@ from mrsim.plane import SlicePlane
 from mrsim.slab import slab_spins
 from mrsim.slices import SliceError
 from mrsim.sources import source_of
-from mrsim.store import StoreError, open_store
+from mrsim.store import StoreError, StoreWriter, open_store
 from phantoms.phantom import PhantomError
 from tests.mrsim.tiny import tiny_recipe
 
@@ -141,6 +141,21 @@ def test_what_is_complete_survives_and_the_next_run_goes_on(recipe, path, tmp_pa
     monkeypatch.setattr(simulation, "simulate_subject", counting)
     generate(recipe, tmp_path / "a.zarr")
     assert started == [2, 3]
+    assert tree(tmp_path / "a.zarr") == tree(path)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_a_run_killed_after_its_last_subject_is_only_declared_complete(
+    recipe, path, tmp_path, monkeypatch, workers
+):
+    def killed(writer):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr(StoreWriter, "finish", killed)
+        with pytest.raises(KeyboardInterrupt, match="4 of 4 subjects are complete"):
+            generate(recipe, tmp_path / "a.zarr")
+    generate(recipe, tmp_path / "a.zarr", workers=workers)
     assert tree(tmp_path / "a.zarr") == tree(path)
 
 
