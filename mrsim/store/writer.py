@@ -62,10 +62,12 @@ class StoreWriter:
             remove_store(path)
         writer = cls(str(path), layout, coords)
         present = _root_of(path)
-        if _holds_nothing(path, present):
+        ours = json.loads(files[zarr_io.ROOT])["attributes"]
+        theirs = (present or {}).get("attributes", {})
+        if theirs.get("metadata_hash") != ours["metadata_hash"] and _holds_nothing(path, present):
             remove_store(path)
             present = None
-        _refuse_other(path, present, json.loads(files[zarr_io.ROOT])["attributes"])
+        _refuse_other(path, present, ours)
         if not (present or {}).get("attributes", {}).get(COMPLETE):
             writer._write_skeleton(files)
         return writer
@@ -124,8 +126,10 @@ class StoreWriter:
 def remove_store(path: str | Path) -> None:
     """Delete the store at `path`; anything that is not a store of ours stays and is a StoreError."""
     local = zarr_io.local_path(path)
-    if local is not None and not local.exists():
-        return
+    if local is not None:
+        shutil.rmtree(_doomed(local), ignore_errors=True)
+        if not local.exists():
+            return
     root = _root_of(path)
     if root is None or root.get("attributes", {}).get("format") != FORMAT:
         if local is None or _begun(local):
@@ -136,8 +140,8 @@ def remove_store(path: str | Path) -> None:
     elif local.is_file():
         local.unlink()
     else:
-        (local / zarr_io.ROOT).unlink()  # first: what a kill leaves behind is no store any more
-        shutil.rmtree(local)
+        local.replace(_doomed(local))  # at once: a kill leaves no half of a store behind
+        shutil.rmtree(_doomed(local))
 
 
 def _array(group: zarr.Group, name: str) -> zarr.Array[Any]:
@@ -216,10 +220,16 @@ def _begun(local: Path) -> bool:
     return local.is_dir() and all(entry.name.endswith(".partial") for entry in local.iterdir())
 
 
+def _doomed(local: Path) -> Path:
+    """Name beside a store that it takes while it is being deleted."""
+    return local.with_name(f".{local.name}.deleted")
+
+
 def _remove_leftovers(path: str) -> None:
-    """Delete the temporary files of a run that was killed in the middle of a write."""
+    """Delete the temporary files of a run that was killed in the middle of a write or of a deletion."""
     local = zarr_io.local_path(path)
     if local is not None:
+        shutil.rmtree(_doomed(local), ignore_errors=True)
         for leftover in local.rglob("*.partial"):
             leftover.unlink(missing_ok=True)
 
