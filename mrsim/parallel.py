@@ -68,6 +68,8 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
     settings = {
         "distributed.scheduler.allowed-failures": LOST_WORKERS - 1,
         "distributed.comm.timeouts.connect": CONNECT,
+        # Without Dask's own MALLOC_TRIM_THRESHOLD_, with which every large array is a page fault per 4 KiB
+        "distributed.nanny.pre-spawn-environ": {"OMP_NUM_THREADS": 1, "OPENBLAS_NUM_THREADS": 1},
     }
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))
