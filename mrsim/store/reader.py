@@ -196,7 +196,8 @@ class Store:
         first, last = int(cases.min()), int(cases.max())
         try:
             if last - first < 3 * cases.size:
-                return np.asarray(array[first : last + 1])[cases - first]
+                block = np.asarray(array[first : last + 1])
+                return block if (np.diff(cases) == 1).all() else block[cases - first]
             unique, inverse = np.unique(cases, return_inverse=True)
             return np.asarray(array.get_orthogonal_selection((unique,)))[inverse]
         except Exception as error:  # the checksum of the shard index, a short file, a codec
