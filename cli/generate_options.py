@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from cli.units import DEG, MM, MS, PERCENT, integers, pair, variation, whole_pair
+from cli.units import DEG, MM, MS, integers, pair, variation, whole_pair
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -143,11 +143,11 @@ FLAGS: tuple[tuple[str, dict[str, Any], str, Callable[[Any], Any]], ...] = (
         "--noise",
         {
             "type": float,
-            "help": "Noise to bake into k-space [% of its RMS]; 0 keeps it clean, to add later.",
+            "help": "Noise to bake into k-space [share of its RMS]; 0 keeps it clean, to add later.",
             "show_default": _recipe("0"),
         },
         "noise",
-        lambda v: _si(v, PERCENT),
+        float,
     ),
     (
         "--engine",

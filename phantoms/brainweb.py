@@ -6,7 +6,7 @@ The volumes are not part of this package: `phantoms.download.fetch_brainweb` get
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar
@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from phantoms.brainweb_files import START_MM, STEP_MM, check_subject, read_labels
-from phantoms.names import known
 from phantoms.phantom import BRAIN_ORACLE, Phantom, PhantomError
 from phantoms.tissues import tissue_table
 
@@ -32,12 +31,6 @@ LICENCE = (
     "BrainWeb: no formal licence; free of charge, with the request to cite; volumes not to be redistributed"
 )
 
-# Planes of 1 mm, by their index along x, y or z: plane k covers the voxels 2k and 2k + 1.
-PLANE_ORIGIN = {"sagittal": -90 * MM, "coronal": -126 * MM, "axial": -72 * MM}  # [m] centre of plane 0
-SLICES = {
-    "seranet": range(27, 140, 2),  # 57 axial planes every 2 mm: GM > 20 cm2, WM > 10 cm2 in every subject
-    "contiguous": range(62, 119),  # 57 adjacent axial planes, the block with most brain
-}
 NAMES = (  # BrainWeb and this package; brainweb-dl; brainweb
     "subject{0:02d}_crisp_v",
     "subject{0:02d}_crisp",
@@ -54,17 +47,6 @@ def affine() -> NDArray[np.float64]:
     grid = np.diag((STEP_MM * MM, STEP_MM * MM, STEP_MM * MM, 1.0))
     grid[:3, 3] = [start * MM for start in START_MM[::-1]]
     return grid
-
-
-def plane_positions(planes: Iterable[int], orientation: str = "axial") -> NDArray[np.float64]:
-    """Centres [m] of the 1 mm planes with these indices, along the normal of `orientation`."""
-    origin = PLANE_ORIGIN[known("orientation", orientation, PLANE_ORIGIN)]
-    return origin + MM * np.fromiter(planes, np.float64)
-
-
-def slice_positions(name: str = "seranet") -> NDArray[np.float64]:
-    """Centres [m] along z of a named range of axial slices of `SLICES`."""
-    return plane_positions(SLICES[known("slices", name, SLICES)])
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

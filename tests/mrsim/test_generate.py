@@ -148,7 +148,7 @@ def test_what_is_complete_survives_and_the_next_run_goes_on(recipe, path, tmp_pa
 def test_a_run_killed_after_its_last_subject_is_only_declared_complete(
     recipe, path, tmp_path, monkeypatch, workers
 ):
-    def killed(writer):
+    def killed(_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from phantoms import brainweb, brainweb_files, phantom_source
-from phantoms.brainweb import SLICES, SUBJECTS, BrainWeb, plane_positions, slice_positions
+from phantoms.brainweb import SUBJECTS, BrainWeb
 from phantoms.brainweb_files import TruncatedError, read_labels
 from phantoms.phantom import BRAIN_ORACLE, PhantomError
 
@@ -40,28 +40,6 @@ def test_the_eyes_look_to_anterior_and_the_neck_is_below(real):
     cerebellum = real.labels[60:90]  # z = -42 to -28 mm: cerebellum behind, face before
     y = np.arange(434) * 0.5 - 126.25
     assert np.average(y, weights=np.isin(cerebellum, (2, 3)).sum(axis=(0, 2))) < -20
-
-
-@pytest.mark.parametrize("name", SLICES)
-def test_each_of_the_57_slices_shows_grey_and_white_matter(real, name):
-    assert len(SLICES[name]) == 57
-    for plane in SLICES[name]:
-        voxels = real.labels[2 * plane : 2 * plane + 2]
-        grey, white = ((voxels == label).mean(axis=0).sum() * 0.25e-6 for label in (2, 3))  # [m2]
-        assert grey > 20e-4 and white > 10e-4
-
-
-def test_slices_lie_between_the_voxels_they_cover():
-    z = -72.25e-3 + 0.5e-3 * np.arange(362)
-    for name, planes in SLICES.items():
-        voxels = np.array([[2 * k, 2 * k + 1] for k in planes])
-        assert slice_positions(name) == pytest.approx(z[voxels].mean(axis=1))
-    assert slice_positions("seranet")[[0, -1]] == pytest.approx([-45e-3, 67e-3])
-    assert slice_positions("contiguous")[[0, -1]] == pytest.approx([-10e-3, 46e-3])
-    assert plane_positions([0, 180], "sagittal") == pytest.approx([-90e-3, 90e-3])
-    assert plane_positions([0, 216], "coronal") == pytest.approx([-126e-3, 90e-3])
-    with pytest.raises(ValueError, match="did you mean 'seranet'"):
-        slice_positions("saranet")
 
 
 def test_there_are_twenty_subjects_of_four_oracle_classes():
