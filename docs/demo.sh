@@ -24,4 +24,4 @@ done
 say "3. Evaluate on the two subjects that neither network has seen"
 "$bin/segnets" evaluate demo/seranet demo/one-step --out demo/evaluation
 say "Look at"
-find demo -maxdepth 2 -name '*.png' -o -maxdepth 2 -name '*.md' -o -maxdepth 2 -name '*.csv' | sort
+find demo -maxdepth 4 \( -name '*.png' -o -name '*.md' \) | sort
