@@ -166,10 +166,10 @@ def info(store: str) -> None:
 @click.option("--cases", help="Case numbers: 0,28 or 0-3.", show_default="four from different subjects")
 @click.option(
     "--rate",
-    type=click.FloatRange(0, 100, min_open=True),
-    default=30.0,
+    type=click.FloatRange(0, 1, min_open=True),
+    default=0.3,
     show_default=True,
-    help="Share of the lines that the mask keeps [%].",
+    help="Share of the lines that the mask keeps.",
 )
 @quiet_option
 @one_line_errors
@@ -185,7 +185,7 @@ def preview(store: str, out: str | None, cases: str | None, rate: float, quiet: 
     target = out or f"{name.removesuffix('.zip').removesuffix('.zarr')}.png"
     from mrsim.preview import write_preview
 
-    path = checked(write_preview, opened, target, cases=wanted, rate=rate / 100)
+    path = checked(write_preview, opened, target, cases=wanted, rate=rate)
     if not quiet:
         click.echo(path)
 
