@@ -141,7 +141,7 @@ CHOICES = {"device": DEVICES, "precision": PRECISIONS, "resident": RESIDENT, "va
 
 # What may change when a run is resumed: none of it decides what the network learns in the epochs done so far.
 MAY_CHANGE = frozenset(
-    ("data", "device", "epochs", "resident", "max_minutes", "checkpoint_minutes", "validate_every", "out")
+    ("data", "device", "epochs", "max_minutes", "checkpoint_minutes", "validate_every", "out")
 )
 
 

@@ -104,6 +104,7 @@ def read_cases(store: Store, indices: Sequence[int] | Indices, noise: Sequence[f
             tissue=labels[i],
             csm=maps[i],
             seed=store.seed,
+            baked_noise=store.baked_noise,
         )
         for j, level in enumerate(noise):
             out[j, i] = _virtual_coil(case, level)

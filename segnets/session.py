@@ -194,10 +194,10 @@ class Session:
         self.scores.sums.zero_()
         better = last and self.run.train.validate == "validation" and row.get("val_dice", -math.inf) > p.best
         p.best = row["val_dice"] if better else p.best
+        if better and self.main:  # before last.pt, which says that it is there
+            save_checkpoint(self.out / "best.pt", self.run, {"model": self.model.state_dict()})
         self.save()
         if self.main:
-            if better:
-                save_checkpoint(self.out / "best.pt", self.run, {"model": self.model.state_dict()})
             write_csv(self.out / "log.csv", p.history)
             self.curves.add(row)
         if self.here.number != self.stage_number:

@@ -166,6 +166,8 @@ class Case:
     csm : (coil, y, x) complex64 or None
     coords : everything that was drawn, by name
     seed : of the data set, which with `index` makes the noise of this case
+    class_names : of the oracle classes, background first
+    baked_noise : level of the noise that k-space already has
     """
 
     index: int
@@ -177,6 +179,8 @@ class Case:
     b0: NDArray[np.float32] | None = None
     csm: NDArray[np.complex64] | None = None
     seed: int = 0
+    class_names: tuple[str, ...] = ("background", "CSF", "GM", "WM")
+    baked_noise: float = 0.0
     coords: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
@@ -210,11 +214,24 @@ class Case:
         return combine_coils(centred_ifft2(self.kspace), self.csm)
 
     def noisy(self, level: float, *, reference: str = "kspace_rms") -> NDArray[np.complex64]:
-        """(coil, ky, kx) k-space with white noise of `level` times the reference, the same everywhere."""
+        """(coil, ky, kx) k-space with white noise of `level` times the reference, the same everywhere.
+
+        StoreError for a level above 0 where noise is baked in: it would be the same noise once more.
+        """
+        if level > 0 and self.baked_noise > 0:
+            raise StoreError(
+                f"case {self.index} has {self.baked_noise:.0%} noise baked in already; take noise level 0"
+            )
         from mrsim.noise import add_noise
 
         noisy: NDArray[np.complex64] = add_noise(
-            self.kspace, level, seed=self.seed, case=self.index, reference=reference, labels=self.labels
+            self.kspace,
+            level,
+            seed=self.seed,
+            case=self.index,
+            reference=reference,
+            labels=self.labels,
+            class_names=self.class_names,
         )
         return noisy
 

@@ -102,6 +102,11 @@ class Store:
         return int(self.attrs.get("seed", 0))
 
     @property
+    def baked_noise(self) -> float:
+        """Level of the noise that k-space already has; 0 unless `generate --noise` baked it in."""
+        return float(self.attrs.get("recipe", {}).get("output", {}).get("noise", 0.0))
+
+    @property
     def slices_per_subject(self) -> int:
         """Cases in one shard."""
         return int(self.attrs["slices_per_subject"])
@@ -167,7 +172,14 @@ class Store:
         arrays = {name: self.read(name, [index])[0] for name in self.maps}
         index = index % self.n_cases
         coords = {name: values[index] for name, values in self.coords.items()}
-        return Case(index=index, seed=self.seed, coords=MappingProxyType(coords), **arrays)
+        return Case(
+            index=index,
+            seed=self.seed,
+            class_names=self.class_names,
+            baked_noise=self.baked_noise,
+            coords=MappingProxyType(coords),
+            **arrays,
+        )
 
     def verify(self) -> Iterator[tuple[int, str]]:
         """(case, "") for every intact case and (case, what is wrong) for every other; -1 is the metadata."""

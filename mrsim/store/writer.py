@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from mrsim.store import zarr_io
 from mrsim.store.case import (
-    CHECKSUM,
     CONVENTIONS,
     COORDS,
     FORMAT,
@@ -78,12 +77,13 @@ class StoreWriter:
         return bool((_root_of(self.path) or {}).get("attributes", {}).get(COMPLETE))
 
     def pending(self) -> list[int]:
-        """Places of the subjects that are not yet complete."""
-        done = zarr_io.keys(zarr_io.backing(self.path), "checksum/")
+        """Places of the subjects that are not yet complete: a shard or the checksums are missing."""
+        there = zarr_io.keys(zarr_io.backing(self.path))
+        arrays = zarr_io.specs(self.layout)
         return [
             rank
             for rank in range(self.layout.n_subjects)
-            if zarr_io.shard_key("checksum", CHECKSUM, rank) not in done
+            if not all(zarr_io.shard_key(name, spec, rank) in there for name, spec in arrays.items())
         ]
 
     def write_subject(self, rank: int, values: Mapping[str, NDArray[Any]]) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -144,6 +145,13 @@ def test_what_is_complete_survives_and_the_next_run_goes_on(recipe, path, tmp_pa
     assert tree(tmp_path / "a.zarr") == tree(path)
 
 
+def test_a_lost_shard_is_made_again(recipe, path, tmp_path):
+    shutil.copytree(path, tmp_path / "a.zarr")
+    (tmp_path / "a.zarr/kspace/c/2/0/0/0").unlink()
+    generate(recipe, tmp_path / "a.zarr")
+    assert tree(tmp_path / "a.zarr") == tree(path)
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_a_run_killed_after_its_last_subject_is_only_declared_complete(
     recipe, path, tmp_path, monkeypatch, workers
@@ -189,6 +197,8 @@ def test_options_change_what_is_written_and_nothing_else(labels, path, tmp_path)
     for index in (0, 5):
         case = quiet.case(index)
         np.testing.assert_array_equal(noisy.kspace([index])[0], case.noisy(0.1))
+        with pytest.raises(StoreError, match="has 10% noise baked in already"):
+            noisy.case(index).noisy(0.1)  # it would be the same noise once more
         np.testing.assert_array_equal(case.noisy(0.2), add_noise(case.kspace, 0.2, seed=0, case=index))
 
 
