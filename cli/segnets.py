@@ -147,6 +147,7 @@ def train(model: str | None, run: str | None, pairs: tuple[str, ...], quiet: boo
     if "data" not in overrides:
         raise click.UsageError("--data is missing: the store to train on")
     overrides["options"] = checked(parse_options, model_class(model).Config, pairs)
+    checked(n_parameters, model, overrides["options"])  # builds the network, without room for its weights
     config = checked(TrainConfig.for_model, model, **overrides)
 
     from segnets.data import as_store

@@ -89,7 +89,7 @@ def planes(recipe: Recipe, draw: SubjectDraw, phantom: Phantom) -> list[SlicePla
         try:
             check_fov(phantom, first)
         except ValueError as error:
-            raise SliceError(f"{error} (or allow it to wrap)") from None
+            raise SliceError(f"{error} (or let it wrap: --allow-wrap)") from None
     centre = list(first.centre)
     found = []
     for position in draw.positions:

@@ -81,6 +81,7 @@ def load_model(
     path = checkpoint_path(path, which)
     payload = read_checkpoint(path)
     run = run_of(payload, path)
+    _check_directory(path, run)
     torch_state = torch.random.get_rng_state()
     try:
         model = build_model(run.train.model, run.train.options)
@@ -90,6 +91,17 @@ def load_model(
         torch.random.set_rng_state(torch_state)  # loading draws nothing that anyone should notice
     load_weights(model, payload, path)
     return model.to(device).eval(), run
+
+
+def _check_directory(path: Path, run: RunConfig) -> None:
+    """Refuse a checkpoint that lies in the directory of a run of another model."""
+    config = path.with_name("config.json")
+    try:
+        model = json.loads(config.read_text(encoding="utf-8"))["train"]["model"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return  # a checkpoint on its own
+    if model != run.train.model:
+        raise CheckpointError(f"{path} is a checkpoint of {run.train.model}, but {config} is of {model}")
 
 
 def run_of(payload: Mapping[str, Any], path: Path) -> RunConfig:

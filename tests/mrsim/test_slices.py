@@ -31,7 +31,7 @@ def test_axial_slices_lie_between_the_voxels_they_cover(name, first, last):
 @pytest.mark.parametrize("subject", [4, 53])
 def test_each_axial_slice_of_a_real_brain_shows_grey_and_white_matter(brainweb_dir, name, subject):
     """GM above 20 cm2 and WM above 10 cm2; phantoms.md 1.5."""
-    labels = BrainWeb(brainweb_dir).load(subject).labels
+    labels = BrainWeb(directory=brainweb_dir).load(subject).labels
     for position in slice_set(name, "axial"):
         layers = labels[covered(position)]
         grey, white = ((layers == label).mean(axis=0).sum() * 0.25e-6 for label in (2, 3))  # [m2]

@@ -1,5 +1,7 @@
 """What a checkpoint that cannot be used gets: one sentence each."""
 
+import json
+
 import pytest
 import torch
 
@@ -97,3 +99,16 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(saved, monkeypatch):
     with pytest.raises(CheckpointError, match=r"cannot be written .*No space left"):
         save_checkpoint(path, run, {"model": weights})
     assert path.read_bytes() == before and [p.name for p in path.parent.iterdir()] == ["last.pt"]
+
+
+def test_a_checkpoint_in_the_directory_of_another_model(saved):
+    path, run, _ = saved
+    record = run.to_dict()
+    path.with_name("config.json").write_text(json.dumps(record))
+    load_model(path)
+    record["train"]["model"] = "seranet"
+    path.with_name("config.json").write_text(json.dumps(record))
+    with pytest.raises(
+        CheckpointError, match=r"is a checkpoint of one-step, but .*config\.json is of seranet"
+    ):
+        load_model(path.parent)
