@@ -9,6 +9,7 @@ import click
 
 from cli.errors import checked, one_line_errors
 from cli.generate_options import overrides, recipe_options
+from cli.options import quiet_option, version_option
 from cli.progress import progress_bar
 from cli.units import integers
 
@@ -16,27 +17,9 @@ if TYPE_CHECKING:
     from mrsim.recipe import Recipe
     from mrsim.store import Store
 
-quiet_option = click.option("--quiet", is_flag=True, help="No progress bar and no remarks.")
-
-
-def show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
-    """Print the version."""
-    if wanted:
-        from mrsim.versions import version_of
-
-        click.echo(f"mrsim {version_of('mrsim')}")
-        context.exit()
-
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=show_version,
-    help="Show the version.",
-)
+@version_option("mrsim")
 def main() -> None:
     """Simulate MR acquisitions of digital phantoms: k-space with the oracle label of every pixel."""
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cli.errors import checked, one_line_errors
+from cli.options import quiet_option, version_option
 from cli.progress import progress_bar
 from cli.train_options import flag, given, train_options
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 MAY_CHANGE_ON_RESUME = ("epochs", "max_minutes")
 
 # Flags whose names are fields are handed on as **flags: Any: click checks their types, mypy cannot.
-quiet_option = click.option("--quiet", is_flag=True, help="No progress bar and no remarks.")
 data_option = click.option(
     "--data", default="", metavar="STORE", help="Store (path or URL)  [default: the one it was trained on]."
 )
@@ -38,24 +38,8 @@ device_option = click.option(
 batch_option = click.option("--batch-size", type=int, default=12, show_default=True, help="Slices at a time.")
 
 
-def show_version(context: click.Context, _: click.Parameter, wanted: bool) -> None:
-    """Print the version."""
-    if wanted:
-        from mrsim.versions import version_of
-
-        click.echo(f"segnets {version_of('mrsim')}")
-        context.exit()
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=show_version,
-    help="Show the version.",
-)
+@version_option("segnets")
 def main() -> None:
     """Train, evaluate and apply networks that segment directly from undersampled k-space."""
 
