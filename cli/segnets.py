@@ -13,6 +13,7 @@ from cli.describe_models import model_text, models_table, n_parameters
 from cli.errors import checked, one_line_errors
 from cli.options import quiet_option, version_option
 from cli.progress import progress_bar
+from cli.segnets_benchmark import benchmark, report
 from cli.train_options import flag, given, train_options
 
 if TYPE_CHECKING:
@@ -271,6 +272,9 @@ def predict(run: str, out: Path, form: str | None, overwrite: bool, quiet: bool,
     for path in module.write_prediction(prediction, out, form, overwrite=overwrite):
         click.echo(str(path))
 
+
+for command in (benchmark, report):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()
