@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -80,17 +81,19 @@ def simulate_subject(
     first = draw.rank * len(draw.positions)
     places = planes(recipe, draw, subject.phantom)
     jobs = zip(places, draw.sequences, itertools.count(first), strict=False)
-    cases = []
+    arrays: Arrays = {}
     # A slice per thread: its spins and labels take one core anyway, and no number depends on the threads.
     with ThreadPoolExecutor(get_num_threads(), initializer=set_num_threads, initargs=(1,)) as pool:
-        futures = [pool.submit(simulate_case, recipe, subject, *job) for job in jobs]
+        futures = deque(pool.submit(simulate_case, recipe, subject, *job) for job in jobs)
         try:
-            for future in futures:
-                cases.append(future.result())
+            for i in range(len(places)):
+                case = futures.popleft().result()  # nothing is kept twice: a subject may have 399 slices
+                for name, value in case.items():
+                    arrays.setdefault(name, np.empty((len(places), *value.shape), value.dtype))[i] = value
                 progress(1)
         finally:
             pool.shutdown(cancel_futures=True)
-    return {name: np.stack([case[name] for case in cases]) for name in cases[0]}
+    return arrays
 
 
 def planes(recipe: Recipe, draw: SubjectDraw, phantom: Phantom) -> list[SlicePlane]:

