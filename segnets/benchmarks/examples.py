@@ -34,7 +34,8 @@ def write_examples(evaluation: Evaluation, path: Path) -> Path:
     case, subject, slice : (example,)
     zero_filled, fully_sampled, image : (example, y, x) float32 magnitudes; image is the network's
     oracle, labels : (example, y, x) uint8 classes; no labels of a network that ends at the image
-    mask : (ky, kx) float32 pattern of the first example; probability : (ky, kx) of a learnt pattern
+    mask : (ky, kx) float32 pattern of the first example; own_mask : whether it is the network's own
+    probability : (ky, kx) float32 of a learnt pattern
     """
     config = evaluation.config
     model, run = load_model(evaluation.source, config.which, pick_device(config.device))
@@ -60,12 +61,11 @@ def write_examples(evaluation: Evaluation, path: Path) -> Path:
     return path
 
 
-def patterns(
-    model: SegmentationModel, mask: torch.Tensor, shape: tuple[int, int]
-) -> dict[str, NDArray[np.float32]]:
+def patterns(model: SegmentationModel, mask: torch.Tensor, shape: tuple[int, int]) -> dict[str, NDArray[Any]]:
     """Return the sampling pattern that the network was tested with, its own where it has one."""
     own = getattr(model, "sampling", None)
     found = {"mask": mask if own is None else own.pattern()[0, 0]}
     if hasattr(own, "probability"):
         found["probability"] = own.probability()[0, 0]
-    return {name: np.broadcast_to(p.detach().float().cpu().numpy(), shape) for name, p in found.items()}
+    arrays = {name: np.broadcast_to(p.detach().float().cpu().numpy(), shape) for name, p in found.items()}
+    return {**arrays, "own_mask": np.array(own is not None)}
