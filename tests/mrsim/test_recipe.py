@@ -1,12 +1,14 @@
 """Recipes: what ships is what was published; what is wrong is refused in one sentence."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from mrsim.draws import coordinates, draw_subject
 from mrsim.recipe import RECIPE_FOLDER, RECIPE_OF_PHANTOM, load_recipe, recipe_for, recipe_names
+from mrsim.sequences import SEQUENCES
 from mrsim.slices import SLICE_SETS, slice_set, spread
 from mrsim.sources import oracle_of
 from phantoms.brainweb import SUBJECTS
@@ -240,7 +242,21 @@ def test_a_change_for_all_contrasts_reaches_each_and_others_are_refused():
         load_recipe("synthetic-t1t2pd", te=0.08)
 
 
-def test_contrasts_have_one_geometry_and_may_be_other_sequences(tmp_path):
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OtherSequence:
+    """A sequence that knows nothing of refocusing or pulses."""
+
+    te: float = 5e-3
+    tr: float = 18e-3
+    flip: float = 0.5
+    spoiling: float = 1.0
+    fov: tuple[float, float] = (0.2, 0.2)
+    matrix: tuple[int, int] = (10, 10)
+    bandwidth: float = 100.0
+    thickness: float = 1e-3
+
+
+def test_contrasts_have_one_geometry_and_may_be_other_sequences(tmp_path, monkeypatch):
     text = (RECIPE_FOLDER / "synthetic-t1t2pd.toml").read_text()
     path = tmp_path / "own.toml"
     path.write_text(text.replace("te = 120e-3", "te = 120e-3\nmatrix = [108, 108]"))
@@ -249,6 +265,16 @@ def test_contrasts_have_one_geometry_and_may_be_other_sequences(tmp_path):
     path.write_text(text.replace("te = 120e-3", "te = 120e-3\nfliip = 1.0"))
     with pytest.raises(ValueError, match=r"key of \[contrasts\.T2\] must be one of .*'flip'"):
         load_recipe(path)
+    monkeypatch.setitem(SEQUENCES, "other", f"{__name__}:OtherSequence")
+    path.write_text(text.replace("te = 120e-3", 'te = 4e-3\nname = "other"\nspoiling = 0.5'))
+    recipe = load_recipe(path)
+    other = recipe.sequences[1]
+    assert [contrast.sequence_name for contrast in recipe.contrasts] == ["spin-echo", "other", "spin-echo"]
+    assert (other.te, other.tr, other.spoiling, other.matrix) == (4e-3, 3.3, 0.5, (216, 216))
+    path.write_text(recipe.as_toml())
+    assert load_recipe(path).hash == recipe.hash
+    with pytest.raises(ValueError, match="sequence must be set by contrast"):
+        load_recipe(path, sequence="spin-echo")
     path.write_text(text.replace("te = 120e-3", 'te = 120e-3\nname = "spin-eco"'))
     with pytest.raises(ValueError, match="sequence must be one of"):
         load_recipe(path)
