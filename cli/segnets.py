@@ -14,6 +14,7 @@ from cli.errors import checked, one_line_errors
 from cli.options import quiet_option, version_option
 from cli.progress import progress_bar
 from cli.segnets_benchmark import benchmark, report
+from cli.segnets_import import import_data
 from cli.segnets_mask import mask as mask_command
 from cli.train_options import flag, given, train_options
 
@@ -55,6 +56,7 @@ def main() -> None:
 
 
 main.add_command(mask_command)
+main.add_command(import_data)
 
 
 @main.command()
