@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from segnets.blocks.sampling_pattern import SampNet
 from segnets.models import MODELS, RECONSTRUCTORS
 from tests.segnets.models.small import ellipse_batch, run_stage, sampled, small
 
@@ -55,6 +56,12 @@ def learn(name, model, stage, batch, goal):
     return False
 
 
+def draws_patterns(model, stage):
+    """Every step samples another pattern, and so scales the images anew: there is less to learn by heart."""
+    learns = not stage.trainable or "sampling" in stage.trainable
+    return isinstance(getattr(model, "sampling", None), SampNet) and learns
+
+
 @pytest.mark.parametrize("name", sorted({*MODELS, *RECONSTRUCTORS} - ELSEWHERE))
 def test_every_network_learns_four_slices_by_heart(name):
     shape = SMALLER.get(name, (32, 32))
@@ -63,4 +70,5 @@ def test_every_network_learns_four_slices_by_heart(name):
     with torch.no_grad():
         untrained = run_stage(model, type(model).stages[0], batch)[1].item()
     for stage in type(model).stages:
-        assert learn(name, model, stage, batch, 0.1 * untrained), stage.name
+        share = 0.4 if draws_patterns(model, stage) else 0.1
+        assert learn(name, model, stage, batch, share * untrained), stage.name
