@@ -15,7 +15,7 @@ from segnets.patterns import to_text
 from segnets.pictures import Example, draw_examples
 
 
-def write_evaluation(evaluation: Evaluation, folder: Path) -> Path:
+def write_evaluation(evaluation: Evaluation, folder: Path, *, picture: bool = True) -> Path:
     """Write cases.csv, subjects.csv, summary.json, summary.md and a picture; returns the folder.
 
     The picture is segmentation.png, or reconstruction.png of a network without labels.
@@ -26,8 +26,9 @@ def write_evaluation(evaluation: Evaluation, folder: Path) -> Path:
     tables.write_subject_csv(folder / "subjects.csv", evaluation.subjects, tissues)
     tables.write_json(folder / "summary.json", summary(evaluation))
     (folder / "summary.md").write_text(text(evaluation) + "\n", encoding="utf-8")
-    path = folder / f"{'segmentation' if evaluation.segments else 'reconstruction'}.png"
-    draw_examples(evaluation.examples, evaluation.class_names, path, title=evaluation.title)
+    if picture:
+        path = folder / f"{'segmentation' if evaluation.segments else 'reconstruction'}.png"
+        draw_examples(evaluation.examples, evaluation.class_names, path, title=evaluation.title)
     return folder
 
 

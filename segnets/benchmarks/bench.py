@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from segnets.benchmarks import pictures, record, text
@@ -42,6 +43,7 @@ def run_benchmark(
         record.add_data(known, benchmark, data, path, home)
         return path
 
+    settings = replace(settings, pictures=benchmark.scales[scale].pictures)
     for job, result in run_jobs(benchmark, jobs, store_of, pool, settings):
         record.add_result(known, benchmark, result, home)
         write(known, home)

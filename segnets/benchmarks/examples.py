@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from mrsim.store import Store, open_store
-from segnets.blocks.fourier import to_image
 from segnets.checkpoint import load_model
+from segnets.conditions import batch_of, pick_device
 from segnets.data import split_indices
-from segnets.evaluate import Evaluation, batch_of, magnitude, pick_device
+from segnets.evaluate import Evaluation, answer, magnitude, zero_filled_image
 from segnets.models.base import SegmentationModel
 
 EXAMPLES = "examples.npz"
@@ -32,10 +31,10 @@ def write_examples(evaluation: Evaluation, path: Path) -> Path:
     """Run a network on the cases of the pictures and keep what goes in and what comes out.
 
     case, subject, slice : (example,)
-    zero_filled, fully_sampled, image : (example, y, x) float32 magnitudes; image is the network's
+    zero_filled, fully_sampled, image : (example, y, x) float32 magnitudes of the first contrast, in the units
+        of the store; image is the network's, where it makes one
     oracle, labels : (example, y, x) uint8 classes; no labels of a network that ends at the image
-    mask : (ky, kx) float32 pattern of the first example; own_mask : whether it is the network's own
-    probability : (ky, kx) float32 of a learnt pattern
+    pattern, probability : (ky, kx) float32 of a network with a sampling pattern of its own, of a learnt one
     """
     config = evaluation.config
     model, run = load_model(evaluation.source, config.which, pick_device(config.device))
@@ -43,29 +42,29 @@ def write_examples(evaluation: Evaluation, path: Path) -> Path:
     index = example_cases(store, config.split)
     device = next(model.parameters()).device
     batch = batch_of(store, index, config, run.train.n_center, device)
-    with torch.inference_mode():
-        output = model(batch.kspace, batch.mask)
+    output, labels = answer(model, batch, run.train.model)
+    scale = batch.scale[:, 0].cpu().numpy()[:, None, None]
     arrays: dict[str, NDArray[Any]] = {
         "case": index,
         "subject": store.coords["subject"][index],
         "slice": store.coords["slice"][index],
-        "zero_filled": magnitude(to_image(batch.kspace)),
-        "fully_sampled": magnitude(batch.image),
-        "image": magnitude(output.image),
+        "zero_filled": magnitude(zero_filled_image(model, batch)) * scale,
+        "fully_sampled": magnitude(batch.image) * scale,
         "oracle": batch.labels.cpu().numpy().astype(np.uint8),
-        **patterns(model, batch.mask[0, 0], store.shape),
+        **own_pattern(model),
     }
-    if output.answer is not None:
-        arrays["labels"] = output.answer.argmax(dim=1).to(torch.uint8).cpu().numpy()
+    if model.config.makes_image:
+        arrays["image"] = magnitude(output.image) * scale
+    if labels is not None:
+        arrays["labels"] = labels
     np.savez_compressed(path, **arrays)
     return path
 
 
-def patterns(model: SegmentationModel, mask: torch.Tensor, shape: tuple[int, int]) -> dict[str, NDArray[Any]]:
-    """Return the sampling pattern that the network was tested with, its own where it has one."""
-    own = getattr(model, "sampling", None)
-    found = {"mask": mask if own is None else own.pattern()[0, 0]}
-    if hasattr(own, "probability"):
-        found["probability"] = own.probability()[0, 0]
-    arrays = {name: np.broadcast_to(p.detach().float().cpu().numpy(), shape) for name, p in found.items()}
-    return {**arrays, "own_mask": np.array(own is not None)}
+def own_pattern(model: SegmentationModel) -> dict[str, NDArray[np.float32]]:
+    """Return the sampling pattern that a network brings along, and what a learnt one is made of."""
+    pattern = model.pattern()
+    found = {} if pattern is None else {"pattern": pattern}
+    if hasattr(sampling := getattr(model, "sampling", None), "probability"):
+        found["probability"] = sampling.probability()
+    return {name: values[0, 0].detach().float().cpu().numpy() for name, values in found.items()}

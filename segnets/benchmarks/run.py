@@ -23,10 +23,11 @@ from segnets.benchmarks.spec import Benchmark, Condition, Figure, Job
 from segnets.checkpoint import CheckpointError, write_json
 from segnets.config import MAY_CHANGE, RunConfig, TrainConfig
 from segnets.data import DataError, as_store
+from segnets.describe import describe
 from segnets.evaluate import EvaluateConfig, evaluate, pick_device
 from segnets.outputs import write_evaluation
 from segnets.pictures import read_log
-from segnets.train import TrainingError, describe, train
+from segnets.train import TrainingError, train
 
 DONE, UNFINISHED, FAILED, NOT_RUN = "done", "unfinished", "failed", "not run"
 MACHINE = "machine.json"
@@ -46,6 +47,7 @@ class Settings:
     compile: bool = False
     max_minutes: float = 0.0  # for all jobs together, 0 = no limit
     quiet: bool = False
+    pictures: bool = True  # of each run's typical slices
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -160,7 +162,7 @@ def key(run: RunConfig) -> str:
     """Name everything that decides the weights of a run in 8 letters."""
     free = MAY_CHANGE - {"epochs"}
     decides = {f.name: getattr(run.train, f.name) for f in fields(TrainConfig) if f.name not in free}
-    text = json.dumps([decides, run.class_names, run.shape, run.data_hash], sort_keys=True)
+    text = json.dumps([decides, run.class_names, run.shape, run.data_hash, run.mask], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
@@ -204,7 +206,7 @@ def tested(run_dir: Path, condition: Condition, settings: Settings) -> Path:
     if done.is_file() and done.stat().st_mtime >= (run_dir / "last.pt").stat().st_mtime:
         return folder
     evaluation = evaluate(run_dir, EvaluateConfig(device=settings.device, **condition.evaluate))
-    write_evaluation(evaluation, folder)
+    write_evaluation(evaluation, folder, picture=settings.pictures)
     write_examples(evaluation, done)  # last: its presence says that all is there
     return folder
 

@@ -114,6 +114,7 @@ class Scale:
 
     conditions, rows : those that it runs, [] = all
     models : model -> {"train": ..., "options": ...}
+    pictures : whether each run gets a picture of its own typical slices, besides that of the table
     """
 
     note: str
@@ -121,6 +122,7 @@ class Scale:
     rows: list[str] = field(default_factory=list)
     train: Options = field(default_factory=dict)
     models: dict[str, dict[str, Options]] = field(default_factory=dict)
+    pictures: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -15,9 +15,8 @@ from segnets.benchmarks import record
 from segnets.benchmarks.examples import EXAMPLES
 from segnets.benchmarks.pictures import load
 from segnets.benchmarks.run import MACHINE
+from segnets.patterns import FILE
 from segnets.pictures import read_log
-
-MASK = "mask.npy"  # in the directory of a run that has one sampling pattern
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
@@ -30,9 +29,8 @@ class Evaluated:
 
     @property
     def picture(self) -> Path | None:
-        """PNG of segmentations; None where there is none."""
-        path = self.folder / "segmentation.png"
-        return path if path.is_file() else None
+        """PNG of typical slices; None where there is none."""
+        return next(iter(sorted(self.folder.glob("*.png"))), None)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
@@ -160,10 +158,7 @@ def _patterns(path: Path) -> dict[str, NDArray[Any]]:
     found = {}
     for examples in sorted(path.glob(f"evaluation/*/{EXAMPLES}")):
         arrays = load(examples)
-        if arrays.get("own_mask", np.array(False)):
-            found["pattern"] = arrays["mask"]
-        if "probability" in arrays:
-            found["probability"] = arrays["probability"]
-    if (path / MASK).is_file():
-        found["pattern"] = np.load(path / MASK, allow_pickle=False)
+        found |= {name: arrays[name] for name in ("pattern", "probability") if name in arrays}
+    if (path / FILE).is_file():
+        found["pattern"] = np.load(path / FILE, allow_pickle=False)
     return found
