@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrsim.store import Store, open_store
+from segnets.blocks.sampling_pattern import SampNet
 from segnets.checkpoint import load_model
 from segnets.conditions import batch_of, pick_device
 from segnets.data import split_indices
@@ -57,7 +58,7 @@ def write_examples(evaluation: Evaluation, path: Path) -> Path:
         arrays["image"] = magnitude(output.image) * scale
     if labels is not None:
         arrays["labels"] = labels
-    np.savez_compressed(path, **arrays)
+    np.savez_compressed(path, allow_pickle=False, **arrays)
     return path
 
 
@@ -65,6 +66,7 @@ def own_pattern(model: SegmentationModel) -> dict[str, NDArray[np.float32]]:
     """Return the sampling pattern that a network brings along, and what a learnt one is made of."""
     pattern = model.pattern()
     found = {} if pattern is None else {"pattern": pattern}
-    if hasattr(sampling := getattr(model, "sampling", None), "probability"):
+    sampling = getattr(model, "sampling", None)
+    if isinstance(sampling, SampNet):
         found["probability"] = sampling.probability()
     return {name: values[0, 0].detach().float().cpu().numpy() for name, values in found.items()}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 PER_LINE = 8  # panels side by side at most
+ERROR_GAIN = 4
 LINE_COLOURS = (
     "#1b6ca8",
     "#d1495b",
@@ -34,11 +35,12 @@ LINE_COLOURS = (
 )
 
 Arrays = Mapping[str, NDArray[Any]]
+Panels = dict[str, list[NDArray[Any]]]  # name -> its pictures, one below the other
 
 
 def draw_all(record: Record, home: Path) -> list[str]:
     """Draw every picture that the record has something for; returns the names of the files in `home`."""
-    drawn = []
+    drawn: list[Path] = []
     for condition in record["conditions"]:
         done = finished(record, condition["id"])
         if not done:
@@ -48,11 +50,12 @@ def draw_all(record: Record, home: Path) -> list[str]:
         name = condition["id"]
         classes = record["data"][condition["data"]]["classes"]
         title = f"{record['title']}: {condition['label']}"
-        drawn += [draw_segmentations(shown, classes, home / f"pictures-{name}.png", title)]
+        panels = answers(shown, classes) if record["shows"] == "labels" else reconstructions(shown)
+        drawn += [draw_panels(panels, classes, home / f"pictures-{name}.png", title)]
         drawn += [draw_curves(runs, home / f"curves-{name}.png", title)]
-    if record["x_label"]:
-        drawn += [draw_figure(record, home / "figure.png")]
-    return [path.name for path in drawn if path is not None]
+    if record["x_label"] and record["results"]:
+        drawn += draw_figure(record, home / "figure.png")
+    return [path.name for path in drawn]
 
 
 def finished(record: Record, condition: str) -> dict[str, dict[str, Any]]:
@@ -71,40 +74,52 @@ def load(path: Path) -> dict[str, NDArray[Any]]:
         return {name: file[name] for name in file.files}
 
 
-def draw_segmentations(
-    shown: Mapping[str, Arrays], class_names: list[str], path: Path, title: str
-) -> Path | None:
-    """Draw the answer of every network on the same slices, beside what it is given and what is right.
-
-    A network that ends at the image shows its image. None where the slices are not the same.
-    """
-    first = next(iter(shown.values()))
-    if any(not np.array_equal(first["case"], arrays["case"]) for arrays in shown.values()):
-        return None
-    colours = class_colours(class_names)
-    panels: list[tuple[str, list[NDArray[Any]]]] = [
-        ("fully sampled", list(first["fully_sampled"])),
-        ("oracle", [colours[labels] for labels in first["oracle"]]),
-    ]
+def answers(shown: Mapping[str, Arrays], class_names: list[str]) -> Panels:
+    """Labels of every network on the same slices; a network that ends at the image shows its image."""
+    first, colours = next(iter(shown.values())), class_colours(class_names)
+    panels = {"fully sampled": list(first["fully_sampled"]), "oracle": list(colours[first["oracle"]])}
     for label, arrays in shown.items():
-        coloured = "labels" in arrays
-        panels.append((label, list(colours[arrays["labels"]] if coloured else arrays["image"])))
-    n, lines = len(first["case"]), math.ceil(len(panels) / PER_LINE)
+        panels[label] = list(colours[arrays["labels"]] if "labels" in arrays else arrays["image"])
+    return panels
+
+
+def reconstructions(shown: Mapping[str, Arrays]) -> Panels:
+    """Image of every network on one slice, and below it its amplified distance from the fully sampled one."""
+    full = next(iter(shown.values()))["fully_sampled"][0]
+    white = window(full)
+    images = {"fully sampled": full, **{label: arrays["image"][0] for label, arrays in shown.items()}}
+    return {
+        label: [grey(image / white), grey(ERROR_GAIN * np.abs(image - full) / white)]
+        for label, image in images.items()
+    }
+
+
+def grey(values: NDArray[Any]) -> NDArray[Any]:
+    """(y, x) 0 black to 1 white -> (y, x, 3), so that it is drawn as it is."""
+    return np.repeat(np.clip(values, 0, 1)[..., None], 3, axis=-1)
+
+
+def draw_panels(panels: Panels, class_names: list[str], path: Path, title: str) -> Path:
+    """Draw the pictures (y, x[, colour]) of every panel below its name, in as many lines as it takes."""
+    n, lines = len(next(iter(panels.values()))), math.ceil(len(panels) / PER_LINE)
     columns = math.ceil(len(panels) / lines)
-    height, width = upright(first["oracle"][0]).shape
+    height, width = upright(next(iter(panels.values()))[0]).shape[:2]
     figure = new_figure(1.75 * columns + 0.2, lines * (1.75 * n * height / width + 0.3) + 0.7)
     tall = figure.get_figheight()
     inside = {"left": 0.01, "right": 0.99, "bottom": 0.35 / tall, "top": 1 - 0.5 / tall}
     outer = figure.add_gridspec(lines, 1, hspace=0.1, **inside)
-    for at, (heading, pictures) in enumerate(panels):
+    coloured = False
+    for at, (heading, pictures) in enumerate(panels.items()):
         inner = outer[at // columns, 0].subgridspec(n, columns, wspace=0.03, hspace=0.03)
         for row, picture in enumerate(pictures):
             axes = figure.add_subplot(inner[row, at % columns])
             show(axes, picture)
+            coloured |= picture.ndim == 3 and bool(np.ptp(picture, axis=-1).any())
             if row == 0:
                 axes.set_title(heading, fontsize=8)
     figure.suptitle(title, fontsize=9, y=1 - 0.08 / tall, va="top")
-    draw_legend(figure, class_names)
+    if coloured:
+        draw_legend(figure, class_names)
     return save(figure, path)
 
 
@@ -151,12 +166,12 @@ def draw_curves(runs: Mapping[str, Path], path: Path, title: str) -> Path:
     return save(figure, path)
 
 
-def draw_figure(record: Record, path: Path) -> Path | None:
+def draw_figure(record: Record, path: Path) -> list[Path]:
     """Draw every figure of the table against the level or size that varies, published numbers dashed."""
     curves = [(group, at) for group in groups(record) for at in range(len(record["figures"]))]
     shown = [c for c in curves if any(measured_points(record, row["id"], *c) for row in record["rows"])]
     if not shown:
-        return None
+        return []
     columns = min(3, len(shown))
     lines = math.ceil(len(shown) / columns)
     figure = new_figure(3.6 * columns + 2.0, 2.9 * lines + 0.3)
@@ -176,11 +191,17 @@ def draw_figure(record: Record, path: Path) -> Path | None:
         axes.set_axis_off()
     figure.tight_layout(rect=(0, 0, 1 - 1.8 / figure.get_figwidth(), 1))
     handles, labels = axes_of[0].get_legend_handles_labels()
-    where = {"loc": "center left", "bbox_to_anchor": (1 - 1.8 / figure.get_figwidth(), 0.5)}
     figure.legend(
-        handles, labels, fontsize=7, frameon=False, title="ours; dashed: paper", title_fontsize=7, **where
+        handles,
+        labels,
+        loc="center left",
+        bbox_to_anchor=(1 - 1.8 / figure.get_figwidth(), 0.5),
+        fontsize=7,
+        frameon=False,
+        title="ours; dashed: paper",
+        title_fontsize=7,
     )
-    return save(figure, path)
+    return [save(figure, path)]
 
 
 def measured_points(record: Record, row: str, group: str, at: int) -> list[tuple[float, float]]:

@@ -33,7 +33,16 @@ def start(benchmark: Benchmark, scale: str, home: Path, command: str) -> Record:
         "format_version": FORMAT_VERSION,
         **{
             name: getattr(benchmark, name)
-            for name in ("name", "title", "paper", "published_data", "aggregation", "layout", "x_label")
+            for name in (
+                "name",
+                "title",
+                "paper",
+                "published_data",
+                "aggregation",
+                "layout",
+                "x_label",
+                "shows",
+            )
         },
         "notes": list(benchmark.notes),
         "scale": scale,

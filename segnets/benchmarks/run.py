@@ -195,7 +195,8 @@ def device_name(device: str) -> str:
     info = Path("/proc/cpuinfo")
     lines = info.read_text(encoding="utf-8").splitlines() if info.is_file() else []
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return f"{models[0] if models else platform.machine()}, {torch.get_num_threads()} threads"
+    n = torch.get_num_threads()
+    return f"{models[0] if models else platform.machine()}, {n} thread{'s' * (n != 1)}"
 
 
 def tested(run_dir: Path, condition: Condition, settings: Settings) -> Path:

@@ -10,16 +10,18 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from segnets.benchmarks import BENCHMARKS
 from segnets.config import check, check_choice
 
 FOLDER = Path(__file__).parent
 SCALES = ("smoke", "reduced", "full")
-LAYOUTS = ("conditions", "figures")
+LAYOUTS = ("conditions", "figures")  # one table per condition, or per figure
+SHOWS = ("labels", "image")  # what the pictures compare
 
 Options = dict[str, Any]
+Part = TypeVar("Part", "Condition", "DataSet", "Figure", "Row")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -142,10 +144,12 @@ class Benchmark:
     claims: tuple[Claim, ...]
     scales: dict[str, Scale]
     x_label: str = ""
+    shows: str = "labels"
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_choice("layout", self.layout, LAYOUTS)
+        check_choice("shows", self.shows, SHOWS)
         ids = {c.id for c in self.conditions}
         for row in self.rows:
             for condition, numbers in row.published.items():
@@ -190,7 +194,7 @@ class Job:
         return f"{self.row.label}, {self.condition.label}, seed {self.seed}"
 
 
-def _find(what: str, name: str, among: Sequence[Any]) -> Any:  # noqa: ANN401
+def _find(what: str, name: str, among: Sequence[Part]) -> Part:
     check_choice(what, name, [each.id for each in among])
     return next(each for each in among if each.id == name)
 

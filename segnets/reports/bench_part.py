@@ -6,11 +6,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from segnets.benchmarks.pictures import ERROR_GAIN
 from segnets.benchmarks.text import claims_table, preamble, remarks, result_tables, work_table
 from segnets.reports import html
 from segnets.reports.collect import Bench, Found, Run
 from segnets.reports.run_part import pattern_figure
 from segnets.reports.svg import COLOURS, Curve, chart
+
+CAPTIONS = {
+    "labels": "The same test slices for every network. A network that ends at the image shows its image.",
+    "image": f"The same test slice for every network; below, {ERROR_GAIN} times the error.",
+}
 
 
 def bench_id(bench: Bench) -> str:
@@ -64,10 +70,7 @@ def condition_figures(bench: Bench, condition: Mapping[str, Any], found: Found) 
             runs.setdefault(bench.row_label(result["row"]), run)
     if not runs:
         return ""
-    picture = shown(
-        bench.home / f"pictures-{condition['id']}.png",
-        "The same test slices for every network. A network that ends at the image shows its image.",
-    )
+    picture = shown(bench.home / f"pictures-{condition['id']}.png", CAPTIONS[bench.record["shows"]])
     patterns = [pattern_figure(run.patterns["pattern"], label) for label, run in runs.items() if run.patterns]
     return (
         f"<h3>{html.text(condition['label'])}</h3>{picture}"

@@ -155,7 +155,7 @@ def _evaluations(folder: Path) -> Iterable[Evaluated]:
 
 def _patterns(path: Path) -> dict[str, NDArray[Any]]:
     """Return the one pattern of a run, and the probabilities that it was made from where they were kept."""
-    found = {}
+    found: dict[str, NDArray[Any]] = {}
     for examples in sorted(path.glob(f"evaluation/*/{EXAMPLES}")):
         arrays = load(examples)
         found |= {name: arrays[name] for name in ("pattern", "probability") if name in arrays}

@@ -27,9 +27,10 @@ SCORES = {
     "hd95_mm": "HD95 [mm]",
     "assd_mm": "ASSD [mm]",
 }
+NOTE = "Dice and HD95: mean over tissues and test subjects; PSNR: mean over test slices."
 OVERVIEW = (
     *("", "Network", "Parameters", "Noise [%]", "Rate [%]", "Seed", "Epochs", "Training [min]"),
-    *("Dice", "HD95 [mm]"),
+    *("Dice", "HD95 [mm]", "PSNR [dB]"),
 )
 
 
@@ -45,7 +46,7 @@ def runs_section(found: Found) -> str:
 def overview_table(found: Found) -> Table:
     """One row per run: what it is, how long it trained, what it reached on its first evaluation."""
     rows = tuple((found.title_of(run), *overview(run)) for run in found.runs.values())
-    return Table(header=OVERVIEW, rows=rows, notes=("Dice and HD95: mean over tissues and test subjects.",))
+    return Table(header=OVERVIEW, rows=rows, notes=(NOTE,))
 
 
 def overview(run: Run) -> tuple[str, ...]:
@@ -62,11 +63,15 @@ def overview(run: Run) -> tuple[str, ...]:
         f"{sum(log['seconds']) / MINUTE:.1f}" if log else "",
         _mean(summary, "dice", 4),
         _mean(summary, "hd95_mm", 2),
+        _number((summary.get("data_and_image") or {}).get("psnr"), 2),
     )
 
 
 def _mean(summary: Mapping[str, Any], metric: str, digits: int) -> str:
-    value = (summary.get("summary") or {}).get(metric, {}).get("mean", {}).get("mean")
+    return _number((summary.get("summary") or {}).get(metric, {}).get("mean", {}).get("mean"), digits)
+
+
+def _number(value: float | None, digits: int) -> str:
     return "-" if value is None else f"{value:.{digits}f}"
 
 
