@@ -291,6 +291,8 @@ def _edges(block: Block) -> tuple[Real, NDArray[np.bool_]]:
     edges = every[np.append(True, np.diff(every) > SAME_TIME)]
     edges[-1] = block.duration
     if block.rf is None:
+        if edges.size == 1:
+            edges = np.repeat(edges, 2)  # a block of no length still has an end, where it may spoil
         return edges, np.zeros(edges.size - 1, np.bool_)
     if block.rf.pulse.dt == 0:
         at = int(np.searchsorted(edges, block.rf.delay - SAME_TIME))
