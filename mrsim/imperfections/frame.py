@@ -1,0 +1,49 @@
+"""Frequencies that all spins share: drift of the magnet, B0 eddy currents, a receiver off its frequency.
+
+A frequency that is the same everywhere turns the whole frame. Spins seen from the turning frame feel nothing of
+it; pulses and receiver change their phase instead, which costs the simulation nothing and is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrsim.events import Events
+from mrsim.imperfections.waveforms import Pieces
+
+Real = NDArray[np.float64]
+
+
+def shifted_frame(events: Events, frequency: Pieces) -> Events:
+    """Put all spins off resonance by a frequency [Hz] that changes with time.
+
+    Within one event its mean counts, with the exact phase at the start: a pulse or a receiver window is short
+    against what changes.
+    """
+    end = np.cumsum(events.duration)
+    begin = end - events.duration
+    turns = _integral(frequency, begin), _integral(frequency, end)
+    mean = (turns[1] - turns[0]) / np.where(events.duration > 0, events.duration, 1.0)
+    return replace(
+        events, phase=events.phase + 2 * np.pi * turns[0], frequency=events.frequency - mean
+    )
+
+
+def drifting(events: Events, rate: float, offset: float = 0.0) -> Events:
+    """Let the field drift by `rate` [Hz/s] from `offset` [Hz] at the start of the scan."""
+    total = float(events.duration.sum())
+    line = Pieces(time=np.array([0.0, total]), value=np.array([[offset, offset + rate * total]]))
+    return shifted_frame(events, line)
+
+
+def _integral(frequency: Pieces, time: Real) -> Real:
+    """Turns from 0 to `time` [s]."""
+    length = np.diff(frequency.time)
+    total = np.append(0.0, np.cumsum(length * frequency.value.mean(axis=1)))
+    piece = np.clip(np.searchsorted(frequency.time, time, side="right") - 1, 0, length.size - 1)
+    t = np.minimum(time - frequency.time[piece], length[piece])
+    slope = (frequency.value[piece, 1] - frequency.value[piece, 0]) / np.where(length[piece] > 0, length[piece], 1.0)
+    return np.asarray(total[piece] + (frequency.value[piece, 0] + slope * t / 2) * t)
