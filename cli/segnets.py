@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from cli.describe_models import model_text, models_table, n_parameters
 from cli.errors import checked, one_line_errors
 from cli.options import quiet_option, version_option
 from cli.progress import progress_bar
@@ -17,7 +17,6 @@ from cli.train_options import flag, given, train_options
 
 if TYPE_CHECKING:
     from segnets.evaluate import EvaluateConfig, Evaluation
-    from segnets.models.base import SegmentationModel
 
 MAY_CHANGE_ON_RESUME = ("epochs", "max_minutes")
 
@@ -51,7 +50,7 @@ def main() -> None:
 )
 @one_line_errors
 def models(name: str | None, pairs: tuple[str, ...]) -> None:
-    """List the networks, or show one: its options, its number of parameters, how its paper trains it."""
+    """List the networks, or show one: its size, cost and options, and how its paper trains it."""
     from segnets.config import check_choice
     from segnets.models import MODELS, RECONSTRUCTORS, model_class
 
@@ -63,48 +62,6 @@ def models(name: str | None, pairs: tuple[str, ...]) -> None:
         return
     checked(check_choice, "model", name, known)
     click.echo(model_text(name, model_class(name), pairs))
-
-
-def models_table(classes: list[tuple[str, type[SegmentationModel]]]) -> str:
-    """List every network: name, parameters, what it is, its paper."""
-    lines = []
-    for name, cls in classes:
-        lines.append(f"{name:<12}{n_parameters(name, {}):>12,}  {cls.description}")
-        lines.append(f"{'':<26}{cls.paper}")
-    return "\n".join([f"{'model':<12}{'parameters':>12}", *lines])
-
-
-def model_text(name: str, cls: type[SegmentationModel], pairs: tuple[str, ...]) -> str:
-    """Everything about one network with the options in `pairs`."""
-    from segnets.config import parse_options
-
-    options = checked(parse_options, cls.Config, pairs)
-    config = checked(cls.configure, options)
-    recipe = [f"  {f.name} = {getattr(cls.recipe, f.name)}" for f in fields(cls.recipe)]
-    if len(cls.stages) > 1:
-        recipe += [f"  stage {stage.name}: {stage.epochs} epochs" for stage in cls.stages]
-    chosen = [f"  {f.name} = {getattr(config, f.name)}" for f in fields(config)]
-    return "\n".join(
-        [
-            f"{name}: {cls.description}",
-            cls.paper,
-            f"{n_parameters(name, options):,} parameters",
-            "\nOptions (--set OPTION=VALUE):",
-            *chosen,
-            "\nTraining (flags of segnets train override it):",
-            *recipe,
-        ]
-    )
-
-
-def n_parameters(name: str, options: dict[str, Any]) -> int:
-    """Count the weights of a network without making room for them."""
-    import torch
-
-    from segnets.models import build_model
-
-    with torch.device("meta"):
-        return build_model(name, options).n_parameters()
 
 
 @main.command()

@@ -88,7 +88,6 @@ def _default(name: str, default: object) -> str:
     if name in TEXT:
         return ""
     if name in {f.name for f in fields(Recipe)}:
-        return f"  [default: the model's, SERANet's is {default}]"
-    if isinstance(default, tuple):
-        return f"  [default: {', '.join(map(str, default))}]"
+        shown = ", ".join(map(str, default)) if isinstance(default, tuple) else default
+        return f"  [default: the model's, SERANet's is {shown}]"
     return f"  [default: {'off' if default is False else default}]"

@@ -25,6 +25,7 @@ def add_noise(
     *,
     seed: int,
     case: int,
+    contrast: int = 0,
     reference: str = "kspace_rms",
     labels: NDArray[np.uint8] | None = None,
     class_names: Sequence[str] = BRAIN_CLASSES,
@@ -32,16 +33,17 @@ def add_noise(
     """`kspace` + sigma (e1 + i e2), e ~ N(0, 1), with `noise_sigma` per real and per imaginary component.
 
     Add it to the fully sampled k-space, before masking, so that one slice has one noise at all rates. Philox
-    is keyed by (seed, case) and counts from the level: two levels are independent, not scaled copies.
+    is keyed by (seed, case) and counts from (contrast, level): two levels are independent, not scaled copies.
 
-    kspace : (..., ky, kx) noise-free, centred, orthonormal; the whole of one case
+    kspace : (..., ky, kx) noise-free, centred, orthonormal; the whole of one contrast of one case
+    contrast : its number among those of the case
     returns : the same shape, complex64
     """
     sigma = noise_sigma(kspace, level, reference=reference, labels=labels, class_names=class_names)
     clean = np.asarray(kspace, dtype=np.complex64)
     if sigma == 0:
         return clean.copy()
-    rng = _generator(seed, case, level)
+    rng = _generator(seed, case, contrast, level)
     unit = rng.standard_normal((*clean.shape, 2), dtype=np.float32).view(np.complex64)[..., 0]
     return clean + np.float32(sigma) * unit
 
@@ -136,10 +138,10 @@ def _tissue_reference(
     return float(value)
 
 
-def _generator(seed: int, case: int, level: float) -> np.random.Generator:
-    """Philox keyed by (seed, case); levels differ in the highest word of the counter, 2^192 blocks apart."""
-    if seed < 0 or case < 0:
-        raise ValueError(f"seed and case must not be negative, got {seed} and {case}")
+def _generator(seed: int, case: int, contrast: int, level: float) -> np.random.Generator:
+    """Philox keyed by (seed, case); contrasts and levels differ in words of the counter, 2^64 blocks apart."""
+    if min(seed, case, contrast) < 0:
+        raise ValueError(f"seed, case and contrast must not be negative, got {seed}, {case} and {contrast}")
     key = np.array((seed, case), dtype=np.uint64)
-    counter = np.array((0, 0, NOISE_STREAM, round(level / LEVEL_STEP)), dtype=np.uint64)
+    counter = np.array((0, contrast, NOISE_STREAM, round(level / LEVEL_STEP)), dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter))

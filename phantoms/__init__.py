@@ -14,6 +14,9 @@ PHANTOMS = {
     "synthetic": "phantoms.synthetic:SyntheticBrain",
     "brainweb": "phantoms.brainweb:BrainWeb",
     "nifti": "phantoms.nifti:NiftiPhantom",
+    "sphere": "phantoms.objects.sphere:Sphere",
+    "cylinder": "phantoms.objects.cylinder:Cylinder",
+    "vials": "phantoms.objects.vials:Vials",
 }
 
 

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from phantoms.tissues import TissueTable
 
 Interval = tuple[float, float]
+POINT = (0.0, 0.0, 0.0)  # cell of spins that stand for themselves only
 
 
 class PhantomError(ValueError):
@@ -124,20 +125,23 @@ class Spins:
     """The spins of a slab in the image frame of its slice plane, sorted by y.
 
     position : (3, spin) float64 [m] x (readout), y (phase encode), z (slice normal)
-    tissue : (spin,) uint8 row of the property arrays below
+    tissue : (spin,) unsigned integer row of the property arrays below: uint8 for the classes of a label map,
+        uint32 for spins with properties of their own
     freq : (spin,) float32 [Hz] total off-resonance: B0 map and chemical shift
-    cell : [m] size of the cell that a spin stands for, x, y, z
-    pd t1 t2 t2prime : (tissue,) float64 [1] [s] [s] [s]; t2prime may be inf
+    cell : [m] size of the cell that a spin stands for, x, y, z; `POINT` for points, each of weight PD
+    pd t1 t2 t2prime : (tissue,) float64 [1] [s] [s] [s]; the times may be inf
+    b1 : (spin,) complex64 transmit field relative to the nominal one, or None for 1
     """
 
     position: NDArray[np.float64]
-    tissue: NDArray[np.uint8]
+    tissue: NDArray[np.unsignedinteger[Any]]
     freq: NDArray[np.float32]
     cell: tuple[float, float, float]
     pd: NDArray[np.float64]
     t1: NDArray[np.float64]
     t2: NDArray[np.float64]
     t2prime: NDArray[np.float64]
+    b1: NDArray[np.complex64] | None = None
 
     def __post_init__(self) -> None:
         self._freeze()
@@ -145,8 +149,8 @@ class Spins:
             raise ValueError("position and freq must be finite, got NaN or infinite values")
         if (np.diff(self.position[1]) < 0).any():
             raise ValueError("position must be sorted by y, got spins out of order")
-        if len(self.cell) != 3 or not all(0 < c < np.inf for c in self.cell):
-            raise ValueError(f"cell must be three positive lengths, got {self.cell} m")
+        if self.cell != POINT and (len(self.cell) != 3 or not all(0 < c < np.inf for c in self.cell)):
+            raise ValueError(f"cell must be three positive lengths, or three zeros, got {self.cell} m")
         if self.tissue.size and self.tissue.max() >= self.pd.size:
             raise ValueError(
                 f"tissue must be below {self.pd.size}, the number of tissues, got {self.tissue.max()}"
@@ -162,12 +166,16 @@ class Spins:
         n_spins, n_tissues = np.size(self.tissue), np.size(self.pd)
         shapes: dict[str, tuple[DTypeLike, tuple[int, ...]]] = {
             "position": (np.float64, (3, n_spins)),
-            "tissue": (np.uint8, (n_spins,)),
+            "tissue": (_unsigned("tissue", self.tissue), (n_spins,)),
             "freq": (np.float32, (n_spins,)),
             **{name: (np.float64, (n_tissues,)) for name in ("pd", "t1", "t2", "t2prime")},
         }
+        if self.b1 is not None:
+            shapes["b1"] = (np.complex64, (n_spins,))
         for name, (dtype, shape) in shapes.items():
             object.__setattr__(self, name, _read_only(name, getattr(self, name), dtype, shape))
+        if self.b1 is not None and not np.isfinite(self.b1).all():
+            raise ValueError("b1 must be finite, got NaN or infinite values")
 
 
 class PhantomSource(Protocol):
@@ -187,11 +195,19 @@ class PhantomSource(Protocol):
         ...
 
 
+def _unsigned(name: str, value: ArrayLike) -> np.dtype[Any]:
+    """Return the unsigned integer dtype of `value`; ValueError for any other."""
+    dtype = np.asarray(value).dtype
+    if dtype.kind != "u":
+        raise ValueError(f"{name} must have an unsigned integer dtype, got {dtype}")
+    return dtype
+
+
 def _read_only(name: str, value: ArrayLike, dtype: DTypeLike, shape: Sequence[int | None]) -> NDArray[Any]:
     """View `value` read-only; numbers become a floating `dtype`, labels must be of theirs already."""
     array = np.asarray(value)
     if array.dtype != dtype:
-        if np.dtype(dtype).kind != "f" or array.dtype.kind not in "fiu":
+        if array.dtype.kind not in {"f": "fiu", "c": "cfiu"}.get(np.dtype(dtype).kind, ""):
             raise ValueError(f"{name} must have dtype {np.dtype(dtype)}, got {array.dtype}")
         array = array.astype(dtype)
     fits = array.ndim == len(shape) and all(

@@ -24,7 +24,7 @@ def check_choice(name: str, value: object, known: Iterable[str]) -> None:
     names = list(known)
     if value in names:
         return
-    near = difflib.get_close_matches(str(value), names, n=1)
+    near = difflib.get_close_matches(str(value), names, n=1, cutoff=0.7)
     hint = f" (did you mean {near[0]!r}?)" if near else ""
     raise ValueError(f"{name} must be one of {', '.join(names)}, got {value!r}{hint}")
 
@@ -37,11 +37,15 @@ def check(ok: bool, name: str, rule: str, value: object) -> None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """How a paper trains its network; the defaults are SERANet's (models.md 1.7).
+    """How a paper trains its network, and on what; the defaults are of a network without a paper.
 
     Adam with betas 0.9 and 0.999; the learning rate is multiplied by `lr_gamma` after every `lr_step` epochs.
+    Several values of `noise` or `rate` train one network for all of them: each sample draws its own.
     """
 
+    noise: tuple[float, ...] = (0.10,)  # share of the RMS of the noiseless k-space
+    rate: tuple[float, ...] = (0.30,)  # share of the phase-encode lines that is kept
+    n_center: int = 16  # central lines that are always kept
     epochs: int = 50
     batch_size: int = 12  # over all devices together
     lr: float = 1e-4
@@ -59,21 +63,19 @@ class Recipe:
         for name in ("weight_decay", "clip"):
             value = getattr(self, name)
             check(0 <= value < math.inf, name, "be zero or positive", value)
+        check(bool(self.noise) and all(0 <= p < math.inf for p in self.noise), "noise", "be >= 0", self.noise)
+        check(bool(self.rate) and all(0 < r <= 1 for r in self.rate), "rate", "lie in (0, 1]", self.rate)
+        whole = isinstance(self.n_center, int) and self.n_center >= 0
+        check(whole, "n_center", "be a whole number >= 0", self.n_center)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig(Recipe):
-    """One training run: which network on which data, and how. Everything that decides the weights is here.
-
-    Several values of `noise` or `rate` train one network for all of them: each sample draws its own.
-    """
+    """One training run: which network on which data, and how. Everything that decides the weights is here."""
 
     model: str
     data: str  # store, path or URL
     options: dict[str, OptionValue] = field(default_factory=dict)  # fields of the model's Config
-    noise: tuple[float, ...] = (0.10,)  # share of the RMS of the noiseless k-space
-    rate: tuple[float, ...] = (0.30,)  # share of the phase-encode lines that is kept
-    n_center: int = 16  # central lines that are always kept
     n_cases: int = 0  # train on the first so many cases of the split, 0 = all
     seed: int = 0
     device: str = "auto"
@@ -93,15 +95,7 @@ class TrainConfig(Recipe):
         Recipe.__post_init__(self)
         for name, known in CHOICES.items():
             check_choice(name, getattr(self, name), known)
-        check(bool(self.noise) and all(0 <= p < math.inf for p in self.noise), "noise", "be >= 0", self.noise)
-        check(bool(self.rate) and all(0 < r <= 1 for r in self.rate), "rate", "lie in (0, 1]", self.rate)
-        for name, least in {
-            "n_center": 0,
-            "n_cases": 0,
-            "seed": 0,
-            "devices": 1,
-            "validate_every": 1,
-        }.items():
+        for name, least in {"n_cases": 0, "seed": 0, "devices": 1, "validate_every": 1}.items():
             value = getattr(self, name)
             check(isinstance(value, int) and value >= least, name, f"be a whole number >= {least}", value)
         check(self.max_minutes >= 0, "max_minutes", "be zero or positive", f"{self.max_minutes} min")

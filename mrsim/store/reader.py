@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -15,16 +15,18 @@ from numpy.typing import NDArray
 from zarr.abc.store import Store as ZarrStore
 
 from mrsim.store import zarr_io
-from mrsim.store.case import (
+from mrsim.store.case import Case
+from mrsim.store.layout import (
     CHECKSUM,
     COORDS,
     FORMAT,
     FORMAT_VERSION,
     MAPS,
+    N_INU_TERMS,
+    ORIENTATIONS,
     REQUIRED_COORDS,
     SPLITS,
     ArraySpec,
-    Case,
     StoreError,
     checksum,
 )
@@ -33,9 +35,13 @@ Indices = Sequence[int] | NDArray[np.integer[Any]] | None
 
 
 class Store:
-    """A data set on disk; arrays are read when asked for, coordinates at once."""
+    """A data set on disk; arrays are read when asked for, coordinates at once.
 
-    def __init__(self, path: str | Path, *, incomplete: bool = False) -> None:
+    incomplete : whether one that is being written will do
+    damaged : whether one that lacks shards will do, for `verify`
+    """
+
+    def __init__(self, path: str | Path, *, incomplete: bool = False, damaged: bool = False) -> None:
         self.path = str(path)
         self._backing = _existing(path)
         self.root = _root(self.path, self._backing)
@@ -49,8 +55,8 @@ class Store:
         self.coords: Mapping[str, NDArray[Any]] = MappingProxyType(
             {name: np.asarray(self._array(name)[...]) for name in COORDS if name in self._group}
         )
-        if self.complete:
-            self._check_shards()
+        if self.complete and not damaged and (missing := next(self._missing(), None)):
+            raise StoreError(f"{path}: {missing[1]}")
 
     @cached_property
     def _group(self) -> zarr.Group:
@@ -72,7 +78,12 @@ class Store:
     @property
     def n_coils(self) -> int:
         """Number of receive coils."""
-        return int(self._array("kspace").shape[1])
+        return int(self._array("kspace").shape[-3])
+
+    @property
+    def contrasts(self) -> tuple[str, ...]:
+        """Names along the axis "contrast"; () is a store of a single contrast, without that axis."""
+        return tuple(self.attrs.get("contrast_names", ()))
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -105,6 +116,12 @@ class Store:
     def baked_noise(self) -> float:
         """Level of the noise that k-space already has; 0 unless `generate --noise` baked it in."""
         return float(self.attrs.get("recipe", {}).get("output", {}).get("noise", 0.0))
+
+    @property
+    def noise_reference(self) -> str:
+        """What a noise level is a share of, as the recipe says."""
+        output = self.attrs.get("recipe", {}).get("output", {})
+        return str(output.get("noise_reference", "kspace_rms"))
 
     @property
     def slices_per_subject(self) -> int:
@@ -146,7 +163,7 @@ class Store:
         return np.flatnonzero(self.coords["split"] == SPLITS.index(split))
 
     def kspace(self, indices: Indices = None) -> NDArray[np.complex64]:
-        """(case, coil, ky, kx) complex64 of the cases, in the order asked for."""
+        """(case, [contrast,] coil, ky, kx) complex64 of the cases, in the order asked for."""
         return self.read("kspace", indices)
 
     def labels(self, indices: Indices = None) -> NDArray[np.uint8]:
@@ -169,13 +186,32 @@ class Store:
 
     def case(self, index: int) -> Case:
         """Everything about one case."""
-        arrays = {name: self.read(name, [index])[0] for name in self.maps}
-        index = index % self.n_cases
+        return self.cases([index])[0]
+
+    def cases(self, indices: Indices = None, maps: Collection[str] = MAPS) -> list[Case]:
+        """Cases in the order asked for, read shard by shard.
+
+        maps : what to read besides `kspace`, `labels` and `tissue`, of what there is
+        """
+        wanted = np.arange(self.n_cases) if indices is None else np.asarray(indices, dtype=np.int64)
+        names = [n for n in self.maps if n in maps or n in ("kspace", "labels", "tissue")]
+        arrays = {name: self.read(name, wanted) for name in names}
+        return [
+            self._case(int(case), {name: values[i] for name, values in arrays.items()})
+            for i, case in enumerate(wanted % self.n_cases)
+        ]
+
+    def _case(self, index: int, arrays: Mapping[str, NDArray[Any]]) -> Case:
         coords = {name: values[index] for name, values in self.coords.items()}
+        if "orientation" not in coords:  # older stores have one for all, in the recipe
+            slices = self.attrs.get("recipe", {}).get("slices", {})
+            coords["orientation"] = ORIENTATIONS.index(slices.get("orientation", ORIENTATIONS[0]))
         return Case(
             index=index,
+            contrasts=self.contrasts,
             seed=self.seed,
             class_names=self.class_names,
+            noise_reference=self.noise_reference,
             baked_noise=self.baked_noise,
             coords=MappingProxyType(coords),
             **arrays,
@@ -185,8 +221,17 @@ class Store:
         """(case, "") for every intact case and (case, what is wrong) for every other; -1 is the metadata."""
         for problem in self._metadata_problems():
             yield -1, problem
-        for rank in self.done:
-            yield from self._verify_subject(rank)
+        gaps: dict[int, str] = {}
+        for rank, problem in self._missing() if self.complete else ():
+            if rank is None:
+                yield -1, problem
+            else:
+                gaps.setdefault(rank, problem)
+        for rank in range(self.n_subjects) if self.complete else self.done:
+            if rank in gaps:
+                yield from ((int(case), gaps[rank]) for case in self._cases_of(rank))
+            else:
+                yield from self._verify_subject(rank)
 
     def _array(self, name: str) -> zarr.Array[Any]:
         try:
@@ -227,14 +272,15 @@ class Store:
 
     def _check_arrays(self) -> None:
         """Names, axes, dtypes and shapes against the format."""
-        n_cases, n_coils = self.n_cases, self.n_coils
-        sizes = {"case": n_cases, "coil": n_coils, "class": self.n_classes}
-        sizes |= {"tissue_class": len(self.attrs["tissue_names"]), "row": 4, "column": 4}
+        n_cases = self.n_cases
+        sizes = {"case": n_cases, "contrast": len(self.contrasts), "coil": self.n_coils}
+        sizes |= {"class": self.n_classes, "tissue_class": len(self.attrs["tissue_names"])}
+        sizes |= {"row": 4, "column": 4, "inu_term": N_INU_TERMS}
         sizes |= dict(zip(("ky", "kx", "y", "x"), self.shape * 2, strict=True))
         required = ("kspace", "labels", "tissue", *REQUIRED_COORDS, "checksum")
         optional = [name for name in (*MAPS, *COORDS) if name in self._group and name not in required]
         for name in (*required, *optional):
-            self._check_array(name, {**MAPS, **COORDS, "checksum": CHECKSUM}[name], sizes)
+            self._check_array(name, self._spec(name), sizes)
         if n_cases % self.slices_per_subject:
             raise StoreError(
                 f"{self.path}: {n_cases} cases must be whole subjects of {self.slices_per_subject} slices"
@@ -250,18 +296,23 @@ class Store:
                 f"got {found[1]} {found[2]} along {found[0]}"
             )
 
-    def _check_shards(self) -> None:
-        """Refuse a finished store that lacks a coordinate or a shard."""
+    def _spec(self, name: str) -> ArraySpec:
+        return {**MAPS, **COORDS, "checksum": CHECKSUM}[name].along(len(self.contrasts))
+
+    def _missing(self) -> Iterator[tuple[int | None, str]]:
+        """What a finished store lacks: (None, coordinate) and (place of the subject, shard)."""
         present = zarr_io.keys(self._backing)
         for name in self.coords:
-            if zarr_io.shard_key(name, COORDS[name], 0) not in present:
-                raise StoreError(f"{self.path}: coordinate {name!r} is missing")
+            if zarr_io.shard_key(name, self._spec(name), 0) not in present:
+                yield None, f"coordinate {name!r} is missing"
         for name in (*self.maps, "checksum"):
-            spec = {**MAPS, "checksum": CHECKSUM}[name]
             for rank in range(self.n_subjects):
-                if zarr_io.shard_key(name, spec, rank) not in present:
+                if zarr_io.shard_key(name, self._spec(name), rank) not in present:
                     subject = self.coords["subject"][rank * self.slices_per_subject]
-                    raise StoreError(f"{self.path}: {name} of subject {subject} is missing")
+                    yield rank, f"{name} of subject {subject} is missing"
+
+    def _cases_of(self, rank: int) -> NDArray[np.int64]:
+        return np.arange(rank * self.slices_per_subject, (rank + 1) * self.slices_per_subject)
 
     def _metadata_problems(self) -> Iterator[str]:
         if zarr_io.metadata_hash(self.root) != self.attrs.get("metadata_hash"):
@@ -273,8 +324,7 @@ class Store:
                 yield f"the metadata of {name} were changed after writing"
 
     def _verify_subject(self, rank: int) -> Iterator[tuple[int, str]]:
-        first = rank * self.slices_per_subject
-        cases = np.arange(first, first + self.slices_per_subject)
+        cases = self._cases_of(rank)
         try:
             blocks = {name: self._read_cases(name, self._array(name), cases) for name in self.maps}
             stored = self._read_cases("checksum", self._array("checksum"), cases)
@@ -287,9 +337,12 @@ class Store:
             yield int(case), "" if intact else "its bytes do not match their checksum"
 
 
-def open_store(path: str | Path, *, incomplete: bool = False) -> Store:
-    """Open a store; StoreError with one sentence where it is none, another version, damaged or incomplete."""
-    return Store(path, incomplete=incomplete)
+def open_store(path: str | Path, *, incomplete: bool = False, damaged: bool = False) -> Store:
+    """Open a store; StoreError with one sentence where it is none, another version, damaged or incomplete.
+
+    incomplete : take one that is being written;  damaged : take one that lacks shards, which `verify` names
+    """
+    return Store(path, incomplete=incomplete, damaged=damaged)
 
 
 def _existing(path: str | Path) -> ZarrStore:

@@ -14,9 +14,8 @@ import zarr
 from numpy.typing import NDArray
 
 from mrsim.store import zarr_io
-from mrsim.store.case import (
+from mrsim.store.layout import (
     CONVENTIONS,
-    COORDS,
     FORMAT,
     FORMAT_VERSION,
     Layout,
@@ -162,6 +161,7 @@ def _root_attrs(
         "tissue_names": list(layout.tissue_names),
         "pixel_spacing": list(layout.pixel_spacing),
         "slices_per_subject": layout.n_slices,
+        **({"contrast_names": list(layout.contrasts)} if layout.contrasts else {}),
         "conventions": CONVENTIONS,
         "coordinates": " ".join(coords),  # CF: what xarray makes coordinates
     }
@@ -237,7 +237,7 @@ def _remove_leftovers(path: str) -> None:
 def _checked(coords: Mapping[str, NDArray[Any]], layout: Layout) -> dict[str, NDArray[Any]]:
     checked = {}
     for name, values in coords.items():
-        spec = COORDS[name]
+        spec = layout.coords[name]
         value = np.asarray(values, dtype=spec.dtype)
         if value.shape != layout.shape_of(spec):
             raise ValueError(f"{name} must have shape {layout.shape_of(spec)}, got {value.shape}")

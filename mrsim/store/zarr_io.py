@@ -20,7 +20,7 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.sync import sync
 from zarr.storage import FsspecStore, LocalStore, MemoryStore, ZipStore
 
-from mrsim.store.case import CHECKSUM, CODECS, COORDS, MAPS, ArraySpec, Layout, StoreError
+from mrsim.store.layout import CHECKSUM, CODECS, MAPS, ArraySpec, Layout, StoreError
 
 ROOT = "zarr.json"
 UNHASHED = ("complete", "metadata_hash")
@@ -100,7 +100,7 @@ def skeleton(
     for name, spec in specs(layout).items():
         _create_array(group, name, spec, layout)
     for name, values in {**coords, **_axes(layout)}.items():
-        _create_coordinate(group, name, values)
+        _create_coordinate(group, name, layout.coords.get(name) or axis_spec(name), values)
     with warnings.catch_warnings():  # Zarr v3 does not specify consolidation yet
         warnings.simplefilter("ignore", UserWarning)
         zarr.consolidate_metadata(memory)
@@ -153,8 +153,12 @@ def _compressors(codec: str) -> list[BloscCodec] | None:
     return [BloscCodec(cname="zstd", clevel=5, shuffle="bitshuffle")] if codec == "zstd" else None
 
 
-def _create_coordinate(group: zarr.Group, name: str, values: NDArray[Any]) -> None:
-    spec = COORDS.get(name) or ArraySpec((name,), "float64", 0.0, *_AXIS_ATTRS[name])
+def axis_spec(name: str) -> ArraySpec:
+    """Describe the array that says where the pixels or the samples along an axis lie."""
+    return ArraySpec((name,), "float64", 0.0, *_AXIS_ATTRS[name])
+
+
+def _create_coordinate(group: zarr.Group, name: str, spec: ArraySpec, values: NDArray[Any]) -> None:
     array = group.create_array(
         name,
         shape=values.shape,

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from segnets.blocks.fourier import to_image, to_kspace
+from segnets.blocks.fourier import in_float32, to_image, to_kspace
 from segnets.config import check, check_choice
 
 DC_KINDS = ("hard", "fixed", "learnable")
@@ -46,6 +46,6 @@ class DataConsistency(nn.Module):
         kspace : (batch, 2, ky, kx) measured samples, zero elsewhere
         mask : (batch, 1, ky, 1 or kx) 1 = sampled
         """
-        with torch.autocast(image.device.type, enabled=False):  # always float32
+        with in_float32(image.device):
             predicted = to_kspace(image)
             return to_image(torch.lerp(predicted, kspace, mask * self.share_of_measurement()))

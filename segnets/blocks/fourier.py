@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+
 import torch
 from torch import Tensor
+
+
+def in_float32(device: torch.device) -> AbstractContextManager[object]:
+    """Switch autocast off; torch's meta device, on which operations are counted, has none."""
+    return nullcontext() if device.type == "meta" else torch.autocast(device.type, enabled=False)
 
 
 def as_complex(channels: Tensor) -> Tensor:

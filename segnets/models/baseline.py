@@ -16,9 +16,9 @@ from segnets.blocks.recon_net import (
     xavier_uniform,
 )
 from segnets.blocks.sampling_pattern import PATTERNS, FixedPattern
-from segnets.config import Recipe, check, check_choice
+from segnets.config import check, check_choice
 from segnets.models.base import Output, SegmentationModel
-from segnets.stages import Stage
+from segnets.recipes import read_recipe
 
 if TYPE_CHECKING:
     from segnets.data import Batch
@@ -48,8 +48,7 @@ class Baseline(SegmentationModel):
     description: ClassVar[str] = "fixed sampling pattern, reconstruction and segmentation U-Nets, end to end"
     Config = FixedPatternConfig
     config: FixedPatternConfig
-    recipe: ClassVar[Recipe] = Recipe(epochs=1100, lr_gamma=1.0)
-    stages: ClassVar[tuple[Stage, ...]] = (Stage(name="joint", epochs=1100),)
+    recipe, stages = read_recipe("baseline")
 
     def __init__(self, config: FixedPatternConfig | None = None) -> None:
         super().__init__()

@@ -21,18 +21,14 @@ from torch.nn import functional
 
 from segnets.blocks.backbones import BACKBONES, Backbone, conv_bn_relu
 from segnets.blocks.contrasts import ImageConfig
-from segnets.config import Recipe, check, check_choice
+from segnets.config import check, check_choice
 from segnets.models.base import Output, SegmentationModel
-from segnets.stages import Stage
+from segnets.recipes import read_recipe
 
 CELLS = ("rnn", "lstm", "gru")
 GATES = ("sigmoid", "relu")
 UPSAMPLERS = ("bilinear", "transposed")
 GRU_RESETS = ("before", "after")
-
-# 30,000 iterations of one slice each, 239 slices
-CRDN_RECIPE = Recipe(epochs=126, batch_size=1, lr=6e-4, weight_decay=1e-4)
-CRDN_STAGES = (Stage(name="train", epochs=126, schedule="poly"),)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -136,8 +132,7 @@ class CRDN(SegmentationModel):
     description: ClassVar[str] = "backbone and one recurrent cell that decodes its levels, on the image"
     Config = CrdnConfig
     config: CrdnConfig
-    recipe: ClassVar[Recipe] = CRDN_RECIPE
-    stages: ClassVar[tuple[Stage, ...]] = CRDN_STAGES
+    recipe, stages = read_recipe("crdn")
 
     def __init__(self, config: CrdnConfig | None = None) -> None:
         super().__init__()

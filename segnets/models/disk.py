@@ -17,9 +17,9 @@ from torch.utils.checkpoint import checkpoint
 
 from segnets.blocks.fourier import to_image
 from segnets.blocks.fourier_features import fourier_features, grid_coordinates
-from segnets.config import Recipe, check
+from segnets.config import check
 from segnets.models.base import ModelConfig, Output, SegmentationModel
-from segnets.stages import Stage
+from segnets.recipes import read_recipe
 
 if TYPE_CHECKING:
     from segnets.data import Batch
@@ -125,7 +125,9 @@ def acquired(kspace: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor | Non
     """
     on = mask.expand(len(kspace), 1, *kspace.shape[2:]).flatten(1)
     counts = on.sum(dim=1)
-    fewest, most = (int(n) for n in torch.stack((counts.amin(), counts.amax())).tolist())
+    fewest = most = on.shape[1]
+    if not on.is_meta:  # a mask without values, for counting operations, keeps everything
+        fewest, most = (int(n) for n in torch.stack((counts.amin(), counts.amax())).tolist())
     order = on.argsort(dim=1, descending=True, stable=True)[:, :most]  # (batch, token)
     values = kspace.flatten(2).gather(2, order[:, None].expand(-1, 2, -1)).transpose(1, 2)
     coordinates = grid_coordinates(kspace.shape[2:], kspace.device)[order]
@@ -157,10 +159,7 @@ class DiSK(SegmentationModel):
     description: ClassVar[str] = "transformer from the acquired samples to classes, without an image"
     Config = DiskConfig
     config: DiskConfig
-    recipe: ClassVar[Recipe] = Recipe(epochs=300, batch_size=4, weight_decay=1e-2, clip=1.0)
-    stages: ClassVar[tuple[Stage, ...]] = (
-        Stage(name="train", epochs=300, optimiser="adamw", schedule="warmup-cosine"),
-    )
+    recipe, stages = read_recipe("disk")
 
     def __init__(self, config: DiskConfig | None = None) -> None:
         super().__init__()

@@ -13,10 +13,9 @@ from torch.nn import functional
 
 from segnets.blocks.backbones import BACKBONES, Backbone, conv_chain
 from segnets.blocks.contrasts import ImageConfig
-from segnets.config import Recipe, check, check_choice
+from segnets.config import check, check_choice
 from segnets.models.base import Output, SegmentationModel
-from segnets.models.crdn import CRDN_RECIPE, CRDN_STAGES
-from segnets.stages import Stage
+from segnets.recipes import read_recipe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -55,8 +54,7 @@ class FCN2s(SegmentationModel):
     description: ClassVar[str] = "backbone whose score maps of all scales are added, on the image"
     Config = FcnConfig
     config: FcnConfig
-    recipe: ClassVar[Recipe] = CRDN_RECIPE
-    stages: ClassVar[tuple[Stage, ...]] = CRDN_STAGES
+    recipe, stages = read_recipe("fcn")
 
     def __init__(self, config: FcnConfig | None = None) -> None:
         super().__init__()

@@ -14,6 +14,7 @@ from segnets.blocks.unet import UNet
 from segnets.config import check, check_choice
 from segnets.models.base import ModelConfig, Output, SegmentationModel
 from segnets.models.seranet import Reconstruction, SeraNetConfig
+from segnets.recipes import read_recipe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -61,6 +62,7 @@ class Joint(SegmentationModel):
     description: ClassVar[str] = "unrolled reconstruction and U-Net in one graph, segmentation loss only"
     Config = CascadeConfig
     config: CascadeConfig
+    recipe, stages = read_recipe("joint")
 
     def __init__(self, config: CascadeConfig | None = None) -> None:
         super().__init__()

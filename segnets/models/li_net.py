@@ -23,10 +23,11 @@ from segnets.blocks.fourier import to_image
 from segnets.blocks.frames_unet import CONV, Decoder, Encoder, he_normal_any
 from segnets.blocks.padding import crop_to, pad_to_multiple
 from segnets.blocks.sampling_pattern import check_shape
-from segnets.config import Recipe, check
+from segnets.config import check
 from segnets.losses import cross_entropy
 from segnets.models.base import Output, SegmentationModel
 from segnets.models.syn_net import SynNetConfig
+from segnets.recipes import read_recipe
 from segnets.stages import Stage
 
 if TYPE_CHECKING:
@@ -114,11 +115,10 @@ class LINet(SegmentationModel):
     description: ClassVar[str] = "code of the segmentation predicted from the zero-filled image, and decoded"
     Config = LiNetConfig
     config: LiNetConfig
-    recipe: ClassVar[Recipe] = Recipe(epochs=80, batch_size=8, lr_step=2, lr_gamma=0.8)
-    stages: ClassVar[tuple[Stage, ...]] = (
+    recipe, stages = read_recipe(
+        "li-net",
         Stage(
             name="auto-encoder",
-            epochs=30,
             trainable=("label_encoder", "decoder"),
             run="autoencode",
             inputs=("labels",),
@@ -126,12 +126,10 @@ class LINet(SegmentationModel):
         ),
         Stage(
             name="predictor",
-            epochs=50,
             trainable=("predictor",),
             run="match",
             inputs=("kspace", "image", "labels"),
             loss="code_loss",
-            sampling="curriculum",
         ),
     )
 

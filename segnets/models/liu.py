@@ -19,10 +19,10 @@ from segnets.blocks.recon_net import (
     segmentation_unet,
     xavier_uniform,
 )
-from segnets.config import Recipe
 from segnets.losses import cross_entropy
 from segnets.models.base import Output, SegmentationModel
 from segnets.models.baseline import FixedPatternConfig
+from segnets.recipes import read_recipe
 from segnets.stages import Stage
 
 if TYPE_CHECKING:
@@ -39,17 +39,16 @@ class Liu(SegmentationModel):
     description: ClassVar[str] = "fixed pattern; reconstruction U-Net steered by a frozen segmentation U-Net"
     Config = FixedPatternConfig
     config: FixedPatternConfig
-    recipe: ClassVar[Recipe] = Recipe(epochs=1100, lr_gamma=1.0)
-    stages: ClassVar[tuple[Stage, ...]] = (
+    recipe, stages = read_recipe(
+        "liu",
         Stage(
             name="segmentation",
-            epochs=500,
             trainable=("segmenter",),
             run="segment",
             inputs=("image",),
             loss="segmentation_loss",
         ),
-        Stage(name="reconstruction", epochs=600, trainable=("recon",)),
+        Stage(name="reconstruction", trainable=("recon",)),
     )
 
     def __init__(self, config: FixedPatternConfig | None = None) -> None:

@@ -20,8 +20,9 @@ from segnets.blocks.recon_net import (
     xavier_uniform,
 )
 from segnets.blocks.sampling_pattern import SampNet
-from segnets.config import Recipe, check_choice
+from segnets.config import check_choice
 from segnets.models.base import Output, ReconstructionModel
+from segnets.recipes import read_recipe
 from segnets.stages import Stage
 
 if TYPE_CHECKING:
@@ -95,10 +96,10 @@ class Loupe(ReconstructionModel):
     description: ClassVar[str] = "learnt sampling pattern and reconstruction U-Net (no segmentation)"
     Config = LoupeConfig
     config: LoupeConfig
-    recipe: ClassVar[Recipe] = Recipe(epochs=1100, lr_gamma=1.0)
-    stages: ClassVar[tuple[Stage, ...]] = (
-        Stage(name="joint", epochs=600),
-        Stage(name="fine-tuning", epochs=500, trainable=("recon",)),
+    recipe, stages = read_recipe(
+        "loupe",
+        Stage(name="joint"),
+        Stage(name="fine-tuning", trainable=("recon",)),
     )
 
     def __init__(self, config: LoupeConfig | None = None) -> None:

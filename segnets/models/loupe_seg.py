@@ -8,9 +8,9 @@ from torch import Tensor
 
 from segnets.blocks.recon_net import mean_absolute_error, real_image, segmentation_unet, xavier_uniform
 from segnets.blocks.sampling_pattern import SampNet
-from segnets.config import Recipe
 from segnets.models.base import Output, SegmentationModel
 from segnets.models.loupe import LoupeConfig
+from segnets.recipes import read_recipe
 from segnets.stages import Stage
 
 if TYPE_CHECKING:
@@ -24,13 +24,11 @@ class LoupeSeg(SegmentationModel):
     description: ClassVar[str] = "LOUPE, then a segmentation U-Net on its frozen reconstructions"
     Config = LoupeConfig
     config: LoupeConfig
-    recipe: ClassVar[Recipe] = Recipe(epochs=1600, lr_gamma=1.0)
-    stages: ClassVar[tuple[Stage, ...]] = (
-        Stage(
-            name="pattern", epochs=600, trainable=("sampling", "recon"), run="reconstruct", loss="image_loss"
-        ),
-        Stage(name="reconstruction", epochs=500, trainable=("recon",), run="reconstruct", loss="image_loss"),
-        Stage(name="segmentation", epochs=500, trainable=("segmenter",)),
+    recipe, stages = read_recipe(
+        "loupe-seg",
+        Stage(name="pattern", trainable=("sampling", "recon"), run="reconstruct", loss="image_loss"),
+        Stage(name="reconstruction", trainable=("recon",), run="reconstruct", loss="image_loss"),
+        Stage(name="segmentation", trainable=("segmenter",)),
     )
 
     def __init__(self, config: LoupeConfig | None = None) -> None:

@@ -13,12 +13,12 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from segnets.blocks.fourier import to_image, to_kspace
+from segnets.blocks.fourier import in_float32, to_image, to_kspace
 from segnets.blocks.init import he_normal
 from segnets.blocks.sampling_pattern import PATTERNS, FixedPattern
-from segnets.config import Recipe, check, check_choice
+from segnets.config import check, check_choice
 from segnets.models.base import ModelConfig, Output, ReconstructionModel
-from segnets.stages import Stage
+from segnets.recipes import read_recipe
 
 INITIAL_WEIGHT = 0.1  # of data consistency and fusion
 SLOPE = 0.01  # of the LeakyReLU
@@ -94,8 +94,7 @@ class MDReconNet(ReconstructionModel):
     description: ClassVar[str] = "unrolled reconstruction in k-space and image (no segmentation)"
     Config = MdReconNetConfig
     config: MdReconNetConfig
-    recipe: ClassVar[Recipe] = Recipe(epochs=1100, lr_gamma=1.0)
-    stages: ClassVar[tuple[Stage, ...]] = (Stage(name="train", epochs=1100),)
+    recipe, stages = read_recipe("md-recon-net")
 
     def __init__(self, config: MdReconNetConfig | None = None) -> None:
         super().__init__()
@@ -120,7 +119,7 @@ class MDReconNet(ReconstructionModel):
         k, of_image = self.k_cnns[n](k).float(), to_kspace(self.image_cnns[n](image))
         k_dc, image_dc = self.k_dcs[n], self.image_dcs[n]
         assert isinstance(k_dc, Blend) and isinstance(image_dc, Blend)
-        with torch.autocast(k.device.type, enabled=False):
+        with in_float32(k.device):
             k = k_dc.consistent(k, kspace, mask)
             return k, to_image(image_dc.consistent(of_image, kspace, mask))
 

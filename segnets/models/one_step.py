@@ -12,6 +12,7 @@ from segnets.blocks.init import he_normal
 from segnets.blocks.unet import UNet
 from segnets.config import check
 from segnets.models.base import ModelConfig, Output, SegmentationModel
+from segnets.recipes import read_recipe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -33,6 +34,7 @@ class OneStep(SegmentationModel):
     description: ClassVar[str] = "U-Net on the zero-filled image"
     Config = OneStepConfig
     config: OneStepConfig
+    recipe, stages = read_recipe("one-step")
 
     def __init__(self, config: OneStepConfig | None = None) -> None:
         super().__init__()

@@ -13,10 +13,9 @@ from torch.nn import functional
 
 from segnets.blocks.backbones import Backbone, conv_chain
 from segnets.blocks.contrasts import ImageConfig
-from segnets.config import Recipe, check_choice
+from segnets.config import check_choice
 from segnets.models.base import Output, SegmentationModel
-from segnets.models.crdn import CRDN_RECIPE, CRDN_STAGES
-from segnets.stages import Stage
+from segnets.recipes import read_recipe
 
 SEGNET_BACKBONES = ("unet", "vgg16")  # the paper has none with ResNet50
 
@@ -42,8 +41,7 @@ class SegNetUnpool(SegmentationModel):
     description: ClassVar[str] = "encoder-decoder with max-unpooling, on the image"
     Config = SegNetConfig
     config: SegNetConfig
-    recipe: ClassVar[Recipe] = CRDN_RECIPE
-    stages: ClassVar[tuple[Stage, ...]] = CRDN_STAGES
+    recipe, stages = read_recipe("segnet")
 
     def __init__(self, config: SegNetConfig | None = None) -> None:
         super().__init__()

@@ -19,9 +19,10 @@ from segnets.blocks.fourier import to_image
 from segnets.blocks.init import he_normal
 from segnets.blocks.padding import crop_to, pad_to_multiple
 from segnets.blocks.unet import UNet
-from segnets.config import Recipe, check, check_choice
+from segnets.config import check, check_choice
 from segnets.losses import cross_entropy, mean_squared_error
 from segnets.models.base import ModelConfig, Output, SegmentationModel
+from segnets.recipes import read_recipe
 from segnets.stages import Stage
 
 if TYPE_CHECKING:
@@ -63,18 +64,16 @@ class SegNetMRI(SegmentationModel):
     description: ClassVar[str] = "unrolled auto-encoders whose encoders also feed a segmentation decoder"
     Config = SegNetMriConfig
     config: SegNetMriConfig
-    recipe: ClassVar[Recipe] = Recipe(epochs=150)
-    stages: ClassVar[tuple[Stage, ...]] = (
+    recipe, stages = read_recipe(
+        "segnetmri",
         Stage(
             name="reconstruction",
-            epochs=50,
             trainable=("units", "dcs"),
             run="reconstruct",
             loss="reconstruction_loss",
         ),
         Stage(
             name="segmentation",
-            epochs=50,
             trainable=("segmenter",),
             run="segment",
             inputs=("image",),
@@ -82,7 +81,6 @@ class SegNetMRI(SegmentationModel):
         ),
         Stage(
             name="fine-tuning",
-            epochs=50,
             trainable=("units", "dcs", "decoders", "merge"),
             enter="attach_decoder",
         ),

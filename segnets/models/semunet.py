@@ -23,8 +23,9 @@ from segnets.blocks.recon_net import (
     xavier_uniform,
 )
 from segnets.blocks.sampling_pattern import SampNet
-from segnets.config import Recipe, check
+from segnets.config import check
 from segnets.models.base import Output, SegmentationModel
+from segnets.recipes import read_recipe
 from segnets.stages import Stage
 
 if TYPE_CHECKING:
@@ -51,10 +52,10 @@ class SemuNet(SegmentationModel):
     description: ClassVar[str] = "learnt sampling pattern, reconstruction and segmentation U-Nets, end to end"
     Config = SemuNetConfig
     config: SemuNetConfig
-    recipe: ClassVar[Recipe] = Recipe(epochs=1100, lr_gamma=1.0)
-    stages: ClassVar[tuple[Stage, ...]] = (
-        Stage(name="joint", epochs=600),
-        Stage(name="fine-tuning", epochs=500, trainable=("recon", "segmenter")),
+    recipe, stages = read_recipe(
+        "semunet",
+        Stage(name="joint"),
+        Stage(name="fine-tuning", trainable=("recon", "segmenter")),
     )
 
     def __init__(self, config: SemuNetConfig | None = None) -> None:

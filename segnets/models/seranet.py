@@ -28,6 +28,7 @@ from segnets.blocks.unet import UNet
 from segnets.config import check, check_choice
 from segnets.losses import cross_entropy, mean_squared_error
 from segnets.models.base import ModelConfig, Output, SegmentationModel
+from segnets.recipes import read_recipe
 
 if TYPE_CHECKING:
     from segnets.data import Batch
@@ -153,6 +154,7 @@ class SERANet(SegmentationModel):
     description: ClassVar[str] = "unrolled reconstruction, recurrent U-Net and class attention, end to end"
     Config = SeraNetConfig
     config: SeraNetConfig
+    recipe, stages = read_recipe("seranet")
 
     def __init__(self, config: SeraNetConfig | None = None) -> None:
         super().__init__()

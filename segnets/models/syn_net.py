@@ -14,10 +14,10 @@ from torch import Tensor
 from segnets.blocks.fourier import to_image
 from segnets.blocks.frames_unet import CONV, Decoder, Encoder, he_normal_any
 from segnets.blocks.padding import crop_to, pad_to_multiple
-from segnets.config import Recipe, check
+from segnets.config import check
 from segnets.losses import cross_entropy, mean_squared_error
 from segnets.models.base import ModelConfig, Output, SegmentationModel
-from segnets.stages import Stage
+from segnets.recipes import read_recipe
 
 if TYPE_CHECKING:
     from segnets.data import Batch
@@ -55,8 +55,7 @@ class SynNet(SegmentationModel):
     description: ClassVar[str] = "U-Net on the zero-filled image, trained from fully sampled to few lines"
     Config = SynNetConfig
     config: SynNetConfig
-    recipe: ClassVar[Recipe] = Recipe(epochs=50, batch_size=8, lr_step=2, lr_gamma=0.8)
-    stages: ClassVar[tuple[Stage, ...]] = (Stage(name="any rate", epochs=50, sampling="curriculum"),)
+    recipe, stages = read_recipe("syn-net")
 
     def __init__(self, config: SynNetConfig | None = None) -> None:
         super().__init__()

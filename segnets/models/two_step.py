@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, ClassVar
 from torch import Tensor
 
 from segnets.blocks.init import he_normal
-from segnets.config import Recipe
 from segnets.losses import mean_squared_error
 from segnets.models.base import Output, SegmentationModel
 from segnets.models.joint import CascadeConfig
+from segnets.recipes import read_recipe
 from segnets.stages import Stage
 
 if TYPE_CHECKING:
@@ -24,16 +24,15 @@ class TwoStep(SegmentationModel):
     description: ClassVar[str] = "unrolled reconstruction, then U-Net, trained separately"
     Config = CascadeConfig
     config: CascadeConfig
-    recipe: ClassVar[Recipe] = Recipe(epochs=100)
-    stages: ClassVar[tuple[Stage, ...]] = (
+    recipe, stages = read_recipe(
+        "two-step",
         Stage(
             name="reconstruction",
-            epochs=50,
             trainable=("cascade",),
             run="reconstruct",
             loss="reconstruction_loss",
         ),
-        Stage(name="segmentation", epochs=50, trainable=("unet",)),
+        Stage(name="segmentation", trainable=("unet",)),
     )
 
     def __init__(self, config: CascadeConfig | None = None) -> None:

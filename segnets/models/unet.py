@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from segnets.blocks.backbones import BACKBONES, Backbone
 from segnets.blocks.contrasts import ImageConfig
 from segnets.blocks.unet import double_conv
-from segnets.config import Recipe, check_choice
+from segnets.config import check_choice
 from segnets.models.base import Output, SegmentationModel
-from segnets.models.crdn import CRDN_RECIPE, CRDN_STAGES, resize
-from segnets.stages import Stage
+from segnets.models.crdn import resize
+from segnets.recipes import read_recipe
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,8 +39,7 @@ class BackboneUNet(SegmentationModel):
     description: ClassVar[str] = "U-Net with the backbones of CRDN, on the image"
     Config = BackboneUNetConfig
     config: BackboneUNetConfig
-    recipe: ClassVar[Recipe] = CRDN_RECIPE
-    stages: ClassVar[tuple[Stage, ...]] = CRDN_STAGES
+    recipe, stages = read_recipe("unet")
 
     def __init__(self, config: BackboneUNetConfig | None = None) -> None:
         super().__init__()

@@ -100,7 +100,10 @@ def test_a_bad_phantom_cannot_exist(changes, sentence):
         ({"position": np.array([[0.0, np.nan], [0, 0], [0, 0]])}, "must be finite"),
         ({"position": np.zeros((2, 2))}, r"position must have shape \(3, 2\)"),
         ({"tissue": np.array([1, 2], np.uint8)}, "tissue must be below 2"),
-        ({"cell": (1e-3, 0.0, 1e-3)}, "cell must be three positive lengths"),
+        ({"tissue": np.array([1, 1])}, "tissue must have an unsigned integer dtype, got int64"),
+        ({"b1": np.ones(3)}, r"b1 must have shape \(2\)"),
+        ({"b1": np.array([1, np.nan])}, "b1 must be finite"),
+        ({"cell": (1e-3, 0.0, 1e-3)}, "cell must be three positive lengths, or three zeros"),
         ({"t1": np.array([0.0, 0.0])}, "t1 must be positive where pd is"),
         ({"t2prime": np.array([np.inf, np.nan])}, "t2prime must be positive where pd is"),
         ({"pd": np.array([0.0, -1.0])}, "pd must be finite and not negative"),
@@ -109,6 +112,12 @@ def test_a_bad_phantom_cannot_exist(changes, sentence):
 def test_bad_spins_cannot_exist(changes, sentence):
     with pytest.raises(ValueError, match=sentence):
         spins(**changes)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.uint32])
+def test_spins_keep_the_type_of_their_rows(dtype):
+    own = spins(tissue=np.array([1, 0], dtype), cell=(0.0, 0.0, 0.0), b1=np.array([1, 0.5]))
+    assert own.tissue.dtype == dtype and own.b1.dtype == np.complex64
 
 
 @pytest.mark.parametrize(
@@ -138,6 +147,6 @@ def test_every_source_is_a_phantom_source():
 
 
 def test_importing_the_package_loads_nothing_heavy():
-    heavy = "{'numpy', 'scipy', 'nibabel', 'numba', 'torch'} & set(sys.modules)"
+    heavy = "{'numpy', 'scipy', 'nibabel', 'numba', 'torch', 'h5py'} & set(sys.modules)"
     code = f"import sys, phantoms; assert not {heavy}, {heavy}"
     subprocess.run([sys.executable, "-c", code], check=True)

@@ -32,8 +32,8 @@ def test_published_rows_are_brainwebs(name):
     assert (rows["skull"].pd, rows["background"].pd) == (0, 0)
 
 
-@pytest.mark.parametrize("name", TISSUE_TABLES)
-def test_every_table_has_the_twelve_classes_in_order_and_cites_each_row(name):
+@pytest.mark.parametrize("name", [n for n in TISSUE_TABLES if n.startswith("brainweb")])
+def test_every_brain_table_has_the_twelve_classes_in_order_and_cites_each_row(name):
     folder = tissues_module.Path(tissues_module.__file__).parent / "tables"
     file = read_table(folder / f"{name}.toml")
     assert file.table == tissue_table(name) and file.table.name == name

@@ -30,7 +30,8 @@ def store(tmp_path_factory):
 def config(name, store, out, **overrides):
     options = {k: v for k, v in config_options(name, SHAPE).items() if k != "rate"}
     n_epochs = 2 * len(model_class(name).stages)
-    values = {"options": options, "epochs": n_epochs, "batch_size": 4, "n_center": 4, "lr": 1e-3, **overrides}
+    values = {"options": options, "epochs": n_epochs, "batch_size": 4, "lr": 1e-3}
+    values |= {"noise": (0.1,), "rate": (0.3,), "n_center": 4, **overrides}
     return TrainConfig.for_model(name, data=store, out=str(out), **values)
 
 
