@@ -188,20 +188,11 @@ class Events:
 
     def trajectory(self) -> Trajectory:
         """Follow the gradient moment and the dephasing clock through the sequence."""
-        centre = self._centres()  # (event,) [s] where a pulse acts
-        early = self._moment(np.arange(self.duration.size), centre)
-        whole = self._moment(np.arange(self.duration.size), self.duration)
-        parts = np.stack([early, whole - early], axis=1).reshape(-1, 4)  # pulses act between the two
-        sign = self._signs()[:, None]
-        total = np.cumsum(sign * parts, axis=0)
-        origin = self._origins(total)
-        before = np.vstack([np.zeros((1, 4)), total])[:-1]  # at the start of each part
-
         event = np.repeat(np.arange(self.duration.size), self.samples)
         start = np.cumsum(self.samples) - self.samples
         n = np.arange(event.size) - start[event]
         t = self.first[event] + n * self.dwell[event]
-        encoded = sign[2 * event] * (before[2 * event] - origin[2 * event]) + self._moment(event, t)
+        encoded = self.pathway()[event, 0] + self.moment(event, t)
         begin = np.cumsum(self.duration) - self.duration
         return Trajectory(
             adc=self.adc[event],
@@ -212,14 +203,29 @@ class Events:
             phase=self.phase[event] - 2 * np.pi * self.frequency[event] * t,
         )
 
-    def _moment(self, event: Index, t: Real) -> Real:
+    def pathway(self) -> Real:
+        """(event, 2, 4) k [1/m] and clock [s] of the coherence of `Trajectory` where its state is known.
+
+        At the start of each event, and at the centre of its pulse, just after the pulse has acted.
+        """
+        every = np.arange(self.duration.size)
+        early = self.moment(every, self.centre)
+        parts = np.stack([early, self.moment(every, self.duration) - early], axis=1).reshape(-1, 4)
+        sign = self._signs()[:, None]
+        total = np.cumsum(sign * parts, axis=0)
+        before = np.vstack([np.zeros((1, 4)), total])[:-1]
+        return np.asarray(sign * (before - self._origins(total))).reshape(-1, 2, 4)
+
+    def moment(self, event: Index, t: Real) -> Real:
         """(n, 4) k [1/m] and time [s] that the first `t` [s] of each of the events add."""
         g0, g1 = self.gradient[event, 0], self.gradient[event, 1]
         length = np.where(self.duration[event] > 0, self.duration[event], 1.0)
         k = GAMMA_BAR * (g0 + (g1 - g0) * (t / (2 * length))[:, None]) * t[:, None]
         return np.column_stack((k, t))
 
-    def _centres(self) -> Real:
+    @property
+    def centre(self) -> Real:
+        """(event,) [s] when the pulse of an event acts, 0 without one."""
         centres = np.array([p.centre for p in self.pulses] + [0.0])
         return np.asarray(centres[self.pulse])  # -1, no pulse, reads the last entry
 

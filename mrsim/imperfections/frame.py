@@ -6,23 +6,26 @@ it; pulses and receiver change their phase instead, which costs the simulation n
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mrsim.events import Events
-from mrsim.imperfections.waveforms import Pieces
+from mrsim.imperfections.waveforms import Pieces, waveforms, with_waveforms
 
 Real = NDArray[np.float64]
+BEND = 1e-4  # [rad]
 
 
 def shifted_frame(events: Events, frequency: Pieces) -> Events:
     """Put all spins off resonance by a frequency [Hz] that changes with time.
 
-    Within one event its mean counts, with the exact phase at the start: a pulse or a receiver window is short
-    against what changes.
+    Pulses and receiver windows are cut until the phase is linear in each part to `BEND`; then it is exact but for
+    the raster of the pulses.
     """
+    events = with_waveforms(events, waveforms(events), _cuts(events, frequency))
     end = np.cumsum(events.duration)
     begin = end - events.duration
     turns = _integral(frequency, begin), _integral(frequency, end)
@@ -30,6 +33,26 @@ def shifted_frame(events: Events, frequency: Pieces) -> Events:
     return replace(
         events, phase=events.phase + 2 * np.pi * turns[0], frequency=events.frequency - mean
     )
+
+
+def _cuts(events: Events, frequency: Pieces) -> Real:
+    """Times within pulses and receiver windows [s] between which the frequency is as good as constant."""
+    end = np.cumsum(events.duration)
+    busy = np.flatnonzero((events.pulse >= 0) | (events.samples > 0))
+    length = np.diff(frequency.time)
+    slope = np.abs(np.diff(frequency.value, axis=1)[:, 0]) / np.where(length > 0, length, 1.0)
+    cuts = [np.zeros(0)]
+    for event in busy:
+        begin = end[event] - events.duration[event]
+        low, high = np.searchsorted(frequency.time, (begin, end[event]))
+        corners = np.concatenate(([begin], frequency.time[low:high], [end[event]]))
+        steepest = slope[max(0, low - 1) : high].max(initial=0.0)
+        longest = math.sqrt(8 * BEND / (2 * np.pi * steepest)) if steepest > 0 else math.inf
+        cuts.append(corners[1:-1])
+        for a, b in zip(corners[:-1], corners[1:], strict=True):
+            n = max(1, math.ceil((b - a) / longest))
+            cuts.append(a + (b - a) * np.arange(1, n) / n)
+    return np.unique(np.concatenate(cuts))
 
 
 def drifting(events: Events, rate: float, offset: float = 0.0) -> Events:

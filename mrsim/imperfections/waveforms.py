@@ -44,14 +44,17 @@ def waveforms(events: Events) -> tuple[Pieces, Pieces, Pieces]:
     return x, y, z
 
 
-def with_waveforms(events: Events, gradients: tuple[Pieces, Pieces, Pieces]) -> Events:
+def with_waveforms(
+    events: Events, gradients: tuple[Pieces, Pieces, Pieces], cuts: Real | tuple[()] = ()
+) -> Events:
     """Play the same pulses and receive at the same times, in other gradients.
 
-    Events are cut wherever a gradient begins a new piece; what a gradient does after the end of the scan is lost.
+    Events are cut wherever a gradient begins a new piece, and at the times `cuts` [s]; what a gradient does after
+    the end of the scan is lost.
     """
     end = np.cumsum(events.duration)
     begin = end - events.duration
-    corners = np.unique(np.concatenate([g.time for g in gradients]))
+    corners = np.unique(np.concatenate([*(g.time for g in gradients), cuts]))
     parts = [_Part(events, i, _edges(float(begin[i]), float(end[i]), corners)) for i in range(end.size)]
     pulses = list(events.pulses)
     columns = [part.columns(gradients, float(begin[part.event]), pulses) for part in parts]

@@ -95,7 +95,7 @@ def test_eddy_current_of_a_ramp_is_the_closed_form():
 
 
 def test_b0_eddy_current_turns_the_phase_by_its_integral():
-    events, tau, metres = readout_events(), 0.5e-3, 2e-3
+    events, tau, metres = readout_events(), 0.5e-3, 1e-3
     changed = with_eddy_currents(events, (EddyCurrent(axis="x", amplitude=metres, time=tau, field="b0"),))
     start = 1.1e-3 + TRAPEZOID.delay + TRAPEZOID.rise
     time = events.trajectory().time
@@ -106,14 +106,14 @@ def test_b0_eddy_current_turns_the_phase_by_its_integral():
     integral = on_ramp + c_end * tau * (1 - np.exp(-(time[flat] - start) / tau))
     s, s0 = (signal(spins_at((0, 0, 0)), e)[flat] for e in (changed, events))
     expected = -2 * np.pi * GAMMA_BAR * -metres * integral
-    np.testing.assert_allclose(np.angle(s / s0), expected, atol=0.02 * expected.max())
+    np.testing.assert_allclose(np.angle(s / s0), expected, atol=1e-3)
 
 
 def test_an_offset_of_the_frame_is_an_offset_of_every_spin():
     pulse = hamming_sinc(1.2, 1e-3, 4.0, use="excitation", phase=0.3)
     events, where = readout_events(pulse=pulse), [(0.01, 0, 0.001), (-0.02, 0, -0.002)]
     np.testing.assert_allclose(
-        signal(spins_at(where), drifting(events, 0.0, 55.0)), signal(spins_at(where, freq=55.0), events), atol=1e-6
+        signal(spins_at(where), drifting(events, 0.0, 55.0)), signal(spins_at(where, freq=55.0), events), atol=5e-6
     )
 
 
