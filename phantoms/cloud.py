@@ -96,18 +96,16 @@ class SpinCloud:
         cell : [m] size of the cell that a spin stands for; points by default, each of weight PD
         """
         cloud = self.by_y()
-        table = np.stack([cloud.pd, cloud.t1, cloud.t2, cloud.t2prime], axis=1)
-        rows, tissue = np.unique(table, axis=0, return_inverse=True)
-        pd, t1, t2, t2prime = np.ascontiguousarray(rows.T)
+        first, tissue = _rows((cloud.pd, cloud.t1, cloud.t2, cloud.t2prime))
         return Spins(
             position=cloud.position,
-            tissue=tissue.ravel().astype(np.uint32),
+            tissue=tissue.astype(np.uint32),
             freq=cloud.freq.astype(np.float32),
             cell=cell,
-            pd=pd,
-            t1=t1,
-            t2=t2,
-            t2prime=t2prime,
+            pd=cloud.pd[first],
+            t1=cloud.t1[first],
+            t2=cloud.t2[first],
+            t2prime=cloud.t2prime[first],
             b1=cloud.b1,
         )
 
@@ -126,6 +124,18 @@ def t2prime_of(r2star: Real, r2: Real) -> Real:
     """T2' [s] of spins with the rates R2* and R2 [1/s]; inf where R2* is not larger, but for rounding."""
     extra = r2star - r2
     return time_of(np.where(extra > ROUNDING * r2star, extra, 0.0))
+
+
+def _rows(columns: tuple[Real, ...]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Distinct rows of `columns`, each (spin,): a spin that has it (row,), and the row of each spin (spin,).
+
+    Column by column, because sorting numbers is several times faster than sorting rows.
+    """
+    row = first = np.zeros(columns[0].size, np.intp)
+    for values in columns:
+        _, rank = np.unique(values, return_inverse=True)
+        _, first, row = np.unique(row * (rank.max() + 1) + rank, return_index=True, return_inverse=True)
+    return first, row
 
 
 def _check_motion(motion: Motion, n_spins: int) -> None:
