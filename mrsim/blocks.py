@@ -1,8 +1,8 @@
 """Blocks: what a sequence is written in, and how they are merged into `Events`.
 
-A block holds at most one RF pulse, one gradient shape per axis and one receiver window, which begin with it or
-after their delays: the model of Pulseq (Layton et al., Magn Reson Med 2017;77:1544). All times count from the
-start of the block.
+A block holds at most one RF pulse, one gradient shape per axis and one receiver window, which begin with it
+or after their delays: the model of Pulseq (Layton et al., Magn Reson Med 2017;77:1544). All times count from
+the start of the block.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Trapezoid:
         return self.amplitude * (self.rise / 2 + self.flat + self.fall / 2)
 
     def corners(self) -> tuple[Real, Real]:
-        """Times [s] and amplitudes [T/m] that straight lines connect; nothing is played outside of them."""
+        """Return times [s] and amplitudes [T/m] that straight lines connect; nothing is played outside of them."""
         times = self.delay + np.cumsum([0.0, self.rise, self.flat, self.fall])
         return times, np.array([0.0, self.amplitude, self.amplitude, 0.0])
 
@@ -92,7 +92,8 @@ class Rf:
 class Adc:
     """A receiver window: sample n at delay + (n + 1/2) dwell [s]; the phase [rad] is that at time `delay`.
 
-    place : where the samples belong in k-space, see `Events.place`: that of the first, and the step to the next;
+    place : where the samples belong in k-space, see `Events.place`: that of the first, and the step to the
+    next;
         nowhere without it
     """
 
@@ -122,7 +123,7 @@ class Block:
     duration : [s] at least that of each part; by default that of the longest
     crusher spoil : what happens at the end, ideally, see `Events`
     repetition : whether a repetition begins with this block
-    labels : counters of the receiver window for MRD files, such as line, slice, echo (`idx` of an acquisition)
+    labels : counters of the receiver window for MRD files (`idx` of an acquisition): LIN, SLC, ECO ...
     """
 
     rf: Rf | None = None
@@ -164,7 +165,8 @@ def with_phase(block: Block, phase: float) -> Block:
 def compile_blocks(blocks: Sequence[Block], **whole: Any) -> Events:  # noqa: ANN401 - fields of Events
     """Merge blocks into events, cut wherever a gradient has a corner and a pulse begins or ends.
 
-    whole : what `Events` has besides its columns: matrix, pixel_volume, box, steady_state, phase_step, refocuses
+    whole : what `Events` has besides its columns: matrix, pixel_volume, box, steady_state, phase_step,
+    refocuses
     """
     compiler = _Compiler()
     for block in blocks:
@@ -262,7 +264,7 @@ class _Compiler:
         return self.rows[key]
 
     def events(self, whole: dict[str, Any]) -> Events:
-        columns = {
+        columns: dict[str, Any] = {
             name: np.concatenate([block[name] for block in self.columns])
             if self.columns
             else np.zeros((0, *shape), dtype)
@@ -282,7 +284,7 @@ def _empty(n: int) -> dict[str, NDArray[Any]]:
 
 
 def _edges(block: Block) -> tuple[Real, NDArray[np.bool_]]:
-    """Where the block is cut [s], and which of its intervals are RF; an instantaneous pulse has one of 0 s."""
+    """Where the block is cut [s], and which intervals are RF; an instantaneous pulse has one of 0 s."""
     times = [np.array([0.0, block.duration])]
     times += [getattr(block, a).corners()[0] for a in AXES if getattr(block, a) is not None]
     if block.rf is not None:

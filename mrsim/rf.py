@@ -56,24 +56,30 @@ class Pulse:
     def part(self, begin: float, end: float) -> list[Pulse]:
         """Cut out what is played from `begin` to `end` [s], as pulses that each keep to one raster.
 
-        Steps that are cut turn by their share. The part that holds the centre keeps the use, or the later one if
-        it is cut there; the others are "other".
+        Steps that are cut turn by their share. The part that holds the centre keeps the use, or the later one
+        if it is cut there; the others are "other". An instantaneous pulse cannot be cut.
         """
+        if self.dt == 0:
+            return [self]
         edges = np.arange(self.nutation.size + 1) * self.dt
         times = np.concatenate(([begin], edges[(edges > begin + SLIVER) & (edges < end - SLIVER)], [end]))
         length = np.diff(times)
         step = np.clip(((times[:-1] + times[1:]) / (2 * self.dt)).astype(int), 0, self.nutation.size - 1)
         whole = np.abs(length - self.dt) < SLIVER
         runs = np.flatnonzero(np.append(True, ~(whole[1:] & whole[:-1])))
-        pieces = []
-        for a, b in zip(runs, np.append(runs[1:], length.size), strict=True):
-            dt = self.dt if whole[a] else float(length[a])
-            centre = self.centre - float(times[a])
-            inside = -SLIVER <= centre < (b - a) * dt - SLIVER
-            use = self.use if inside else "other"
-            nutation = self.nutation[step[a:b]] * (dt / self.dt)
-            pieces.append(Pulse(nutation=nutation, dt=dt, use=use, centre=max(0.0, centre) if inside else math.nan))
-        return pieces
+        return [
+            self._steps(step[a:b], self.dt if whole[a] else float(length[a]), float(times[a]))
+            for a, b in zip(runs, np.append(runs[1:], length.size), strict=True)
+        ]
+
+    def _steps(self, step: NDArray[np.intp], dt: float, begin: float) -> Pulse:
+        """Play some steps, each for `dt` [s] only, from `begin` [s] on."""
+        nutation = self.nutation[step] * (dt / self.dt)
+        centre, length = self.centre - begin, step.size * dt
+        ends_it = begin + length > self.duration - SLIVER
+        if not (-SLIVER <= centre < length - SLIVER or (ends_it and abs(centre - length) <= SLIVER)):
+            return Pulse(nutation=nutation, dt=dt, use="other")
+        return Pulse(nutation=nutation, dt=dt, use=self.use, centre=min(max(0.0, centre), length))
 
     @property
     def flip(self) -> float:
@@ -109,4 +115,16 @@ def hamming_sinc(
     n = max(8, round(duration / RASTER)) if steps is None else steps
     t = (np.arange(n) + 0.5) / n - 0.5  # in units of the duration
     shape = np.sinc(tbw * t) * (HAMMING + (1 - HAMMING) * np.cos(2 * np.pi * t))
+    return Pulse(nutation=shape / shape.sum() * cmath.rect(flip, phase), dt=duration / n, use=use)
+
+
+def gaussian(flip: float, duration: float, *, phase: float = 0.0, use: str) -> Pulse:
+    """Gaussian of `duration` [s], cut off at three standard deviations.
+
+    Its spectrum is a Gaussian of standard deviation 3 / (pi duration) [Hz]: a frequency 2.2 / duration [Hz]
+    beside it is turned by only 7 % of the `flip` [rad].
+    """
+    n = max(8, round(duration / RASTER))
+    t = (np.arange(n) + 0.5) / n - 0.5  # in units of the duration
+    shape = np.exp(-18 * t**2)
     return Pulse(nutation=shape / shape.sum() * cmath.rect(flip, phase), dt=duration / n, use=use)
