@@ -43,7 +43,7 @@ class Trapezoid:
         return self.amplitude * (self.rise / 2 + self.flat + self.fall / 2)
 
     def corners(self) -> tuple[Real, Real]:
-        """Return times [s] and amplitudes [T/m] that straight lines connect; nothing is played outside of them."""
+        """Return times [s] and amplitudes [T/m] that straight lines connect; nothing is played outside."""
         times = self.delay + np.cumsum([0.0, self.rise, self.flat, self.fall])
         return times, np.array([0.0, self.amplitude, self.amplitude, 0.0])
 

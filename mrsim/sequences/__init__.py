@@ -13,6 +13,10 @@ SEQUENCES = {
     "inversion-recovery": "mrsim.sequences.inversion_recovery:InversionRecovery",
     "gre": "mrsim.sequences.gre:GradientEcho",
     "bssfp": "mrsim.sequences.bssfp:BalancedSsfp",
+    "epi": "mrsim.sequences.epi:Epi",
+    "diffusion-se": "mrsim.sequences.diffusion:DiffusionSpinEcho",
+    "radial": "mrsim.sequences.radial:Radial",
+    "spiral": "mrsim.sequences.spiral:Spiral",
 }
 """Sequence name -> "module:Class"."""
 
