@@ -1,0 +1,140 @@
+"""Field of view and matrix that a trajectory encodes, and the places of its samples on that grid."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrsim.events import Trajectory
+
+SAME_K = 2e-5  # of the extent of k-space: what is closer is one line
+ON_GRID = 0.01  # [cells] a trajectory that stays this close to a grid is on it
+NOT_ENCODED = 1e-3  # of the extent in the plane: what varies less along z is an error of the slice gradient
+NOT_IMAGED = ("NAV", "NOISE", "REF")  # flags of receiver windows that belong to no image
+PAIR = tuple[float, float]
+
+Real = NDArray[np.float64]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Encoding:
+    """What an image of the sequence is like: field of view [m] and matrix y, x; thickness [m]."""
+
+    fov: PAIR
+    matrix: tuple[int, int]
+    thickness: float
+
+
+def find_encoding(
+    trajectory: Trajectory,
+    labels: Sequence[Mapping[str, int]],
+    fov: PAIR,
+    matrix: tuple[int, int],
+    thickness: float,
+) -> Encoding:
+    """Encoding of a trajectory; `fov` [m] and `matrix` y, x are what the file defines, 0 where it does not.
+
+    On a Cartesian grid the spacing of the samples makes the field of view, so that an oversampled readout has a wider
+    one; lines that are left out are counted by the FOV or the label LIN. Off a grid the file's FOV holds, else the
+    largest step from sample to sample, and the largest k the matrix.
+    """
+    imaged = np.array([not any(label.get(flag, 0) for flag in NOT_IMAGED) for label in labels], np.bool_)
+    keep = imaged[trajectory.adc] if imaged.size else np.zeros(0, np.bool_)
+    k, window = trajectory.k[keep], trajectory.adc[keep]
+    plane = k[:, 1::-1]  # (sample, 2) y, x
+    axes = [_spacing(v, f, _lines(v, window, labels)) for v, f in zip(plane.T, fov, strict=True)]
+    if all(spacing is not None for spacing in axes):
+        sides = [1 / s if s else f for s, f in zip(axes, fov, strict=True)]
+        counts = [
+            _count(v * f, n) if s else 1 for v, s, f, n in zip(plane.T, axes, sides, matrix, strict=True)
+        ]
+    else:
+        sides = [f or _side(plane, window) for f in fov]
+        reach = [float(np.abs(v).max(initial=0.0)) * f for v, f in zip(plane.T, sides, strict=True)]
+        counts = [n or max(1, 2 * math.ceil(r - ON_GRID)) for r, n in zip(reach, matrix, strict=True)]
+    extent = [side or max(*sides, thickness) for side in sides]
+    if _encodes_z(k):
+        spacing = _spacing(k[:, 2], thickness, 0.0)
+        thickness = 1 / (spacing * _count(k[:, 2] / spacing, 1)) if spacing else thickness
+    return Encoding(fov=(extent[0], extent[1]), matrix=(counts[0], counts[1]), thickness=thickness)
+
+
+def _encodes_z(k: Real) -> bool:
+    return bool(k.size and np.ptp(k[:, 2]) > NOT_ENCODED * max(np.ptp(k[:, 0]), np.ptp(k[:, 1])))
+
+
+def on_grid(k: Real, fov: PAIR, matrix: tuple[int, int]) -> NDArray[np.intp]:
+    """(sample,) places ky * matrix[1] + kx of samples at k (sample, 3) [1/m], -1 outside of the matrix.
+
+    Empty if they keep to no grid with the centre of k-space on it, or encode a third dimension.
+    """
+    nowhere = np.zeros(0, np.intp)
+    if not k.size or _encodes_z(k):
+        return nowhere
+    cells = k[:, 1::-1] * fov
+    index = np.rint(cells).astype(np.intp)
+    if np.abs(cells - index).max() > ON_GRID:
+        return nowhere
+    row, column = (index + [n // 2 for n in matrix]).T
+    inside = (row >= 0) & (row < matrix[0]) & (column >= 0) & (column < matrix[1])
+    return np.where(inside, row * matrix[1] + column, -1)
+
+
+def _spacing(values: Real, fov: float, line: float) -> float | None:
+    """Cell of the grid that values of k keep to [1/m], 0 of a single value, None without a grid.
+
+    fov : [m] defined, 0 if not
+    line : [1/m] from label LIN to the next, 0 if not known
+    """
+    ascending = np.sort(values)
+    extent = float(ascending[-1] - ascending[0]) if values.size else 0.0
+    if extent <= 1e-9 * (1 + float(np.abs(values).max(initial=0.0))):
+        return 0.0
+    gaps = np.diff(ascending)
+    step = float(gaps[gaps > SAME_K * extent].min())
+    step = extent / round(extent / step)
+    if not _even(values, step):
+        return None
+    cell = 1 / fov if fov else line or step
+    cell /= max(1, round(cell / step))  # oversampled
+    return cell if _even(values, cell) else step
+
+
+def _even(values: Real, step: float) -> bool:
+    """Whether the differences of values are multiples of a step."""
+    cells = (values - values[0]) / step
+    return bool(np.abs(cells - np.rint(cells)).max() <= ON_GRID)
+
+
+def _lines(values: Real, window: NDArray[np.intp], labels: Sequence[Mapping[str, int]]) -> float:
+    """Change of k [1/m] from one LIN to the next, 0 if the labels do not tell or k changes within a window."""
+    first, at = np.unique(window, return_index=True)
+    if first.size < 2 or any("LIN" not in labels[w] for w in first):
+        return 0.0
+    start = values[at]
+    if np.ptp(values - start[np.searchsorted(first, window)]) > SAME_K * np.ptp(values):
+        return 0.0
+    line = np.array([labels[w]["LIN"] for w in first])
+    change, step = np.diff(line), np.diff(start)
+    return float(np.median(np.abs(step[change != 0] / change[change != 0]))) if change.any() else 0.0
+
+
+def _count(cells: Real, told: int) -> int:
+    """Smallest number of cells, DC at n // 2, that holds all; at least what the file tells."""
+    shift = float(np.angle(np.exp(2j * np.pi * cells).mean())) / (2 * math.pi)
+    if shift > 0.5 - ON_GRID or shift < ON_GRID - 0.5:
+        shift = 0.5  # samples on either side of the centre: the upper one is DC
+    index = np.rint(cells - shift)
+    low, high = int(-index.min()), int(index.max())
+    smallest = 2 * low + 1 if low == high else 2 * max(low, high + 1)
+    return max(smallest, told, 1)
+
+
+def _side(k: Real, window: NDArray[np.intp]) -> float:
+    """Field of view [m] that the largest step of a trajectory leaves unaliased, 0 if k never changes."""
+    step = np.linalg.norm(np.diff(k, axis=0), axis=1)[np.diff(window) == 0]
+    return 1 / float(step.max()) if step.size and step.max() > 0 else 0.0
