@@ -1,8 +1,9 @@
 """Diffusion: how strongly each sample of a sequence is weighted by it.
 
-Free isotropic diffusion attenuates a coherence by exp(-b D), with b = 4 pi^2 times the integral of |k|^2 since its
-excitation (Stejskal and Tanner, J Chem Phys 1965;42:288), imaging gradients and all. This is exact for spins whose
-signal comes from the one pathway that `Events.trajectory` follows: spin echo and spoiled gradient echo, not bSSFP.
+Free isotropic diffusion attenuates a coherence by exp(-b D), with b = 4 pi^2 times the integral of |k|^2
+since its excitation (Stejskal and Tanner, J Chem Phys 1965;42:288), imaging gradients and all. This is exact
+for spins whose signal comes from the one pathway that `Events.trajectory` follows: spin echo and spoiled
+gradient echo, not bSSFP.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ def b_values(events: Events) -> Real:
 
 
 def _square(events: Events, event: NDArray[np.intp], start: Real, begin: Real, end: Real) -> Real:
-    """Integral of |k|^2 [s/m2] over a part of an event that starts with k `start`: quartic, so 3 nodes are exact."""
+    """Integral of |k|^2 [s/m2] over a part of an event that starts with k `start`: 3 nodes are exact."""
     nodes, weights = np.polynomial.legendre.leggauss(3)
     origin = events.moment(event, begin)[:, :3]
     result = np.zeros(event.size)
@@ -63,9 +64,13 @@ def with_diffusion(
     """
     rate = np.asarray(diffusivity, np.float64)
     if rate.shape != spins.pd.shape or not (np.isfinite(rate).all() and (rate >= 0).all()):
-        raise ValueError(f"diffusivity must be {spins.pd.size} numbers that are not negative, got {rate} m2/s")
+        raise ValueError(
+            f"diffusivity must be {spins.pd.size} numbers that are not negative, got {rate} m2/s"
+        )
     if not events.refocuses:
-        raise ValueError("sequence must make its signal in one pathway to be weighted by diffusion, as bSSFP does not")
+        raise ValueError(
+            "sequence must make its signal in one pathway to be weighted by diffusion, as bSSFP does not"
+        )
     b = b_values(events)
     signal = np.zeros((coils.shape[0], events.n_samples), np.complex128)
     for value in np.unique(rate[spins.tissue]):

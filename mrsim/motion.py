@@ -1,135 +1,30 @@
-"""Motion: where each spin is at each time, in the image frame.
-
-A motion answers `positions(spins, position, time)` for some of the spins and, where spins flow in and out,
-`renewed`. Rigid motion, periodic deformation, flow and tables of paths are here; anything with the same methods
-will do.
-"""
+"""Motion as the simulator takes it: where spins are, and which of them are replaced by fresh ones."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+from phantoms.motion import HeartBeat, Motion, Path, Rotate, TimeCurve, Translate, moved
 
 Real = NDArray[np.float64]
-Some = slice | NDArray[np.intp]
-
-
-class Motion(Protocol):
-    """What the simulator asks of a motion.
-
-    resolution : [s] longest time over which positions are smooth: drawn well by a polynomial of degree 4
-    """
-
-    @property
-    def resolution(self) -> float: ...
-
-    def positions(self, spins: Some, position: Real, time: float) -> Real:
-        """Where the `spins` (indices) that start at `position` (3, spin) [m] are at `time` [s], (3, spin)."""
-        ...
-
-    def renewed(self, spins: Some, position: Real, begin: float, end: float) -> NDArray[np.bool_] | None:
-        """Which of the spins are replaced by fresh ones, in equilibrium, between two times [s]; None: none ever."""
-        ...
-
-
-@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
-class RigidMotion:
-    """A trajectory of the whole object, linear between the times at which it is given.
-
-    times : (time,) [s] ascending; before and after, the object rests
-    translation : (time, 3) [m] along x, y, z of the image frame
-    rotation : (time, 3) [rad] about x, then y, then z, around `centre`
-    """
-
-    times: Real
-    translation: Real
-    rotation: Real
-    centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
-
-    def __post_init__(self) -> None:
-        n = np.size(self.times)
-        if n < 1 or (np.diff(self.times) <= 0).any():
-            raise ValueError("times must be one or more ascending numbers [s]")
-        for name in ("translation", "rotation"):
-            if np.shape(getattr(self, name)) != (n, 3):
-                raise ValueError(f"{name} must have shape ({n}, 3), got {np.shape(getattr(self, name))}")
-
-    @property
-    def resolution(self) -> float:
-        """Shortest time between two entries [s]."""
-        return float(np.diff(self.times).min(initial=math.inf))
-
-    def positions(self, spins: Some, position: Real, time: float) -> Real:  # noqa: ARG002 - all move alike
-        """See `Motion`."""
-        shift = np.array([np.interp(time, self.times, self.translation[:, i]) for i in range(3)])
-        angles = [float(np.interp(time, self.times, self.rotation[:, i])) for i in range(3)]
-        centre = np.array(self.centre)[:, None]
-        return np.asarray(_rotation(*angles) @ (position - centre) + centre + shift[:, None])
-
-    def renewed(self, spins: Some, position: Real, begin: float, end: float) -> None:
-        """See `Motion`."""
-
-
-def _rotation(about_x: float, about_y: float, about_z: float) -> Real:
-    matrix = np.eye(3)
-    for axis, angle in enumerate((about_x, about_y, about_z)):
-        c, s = math.cos(angle), math.sin(angle)
-        turn = np.eye(3)
-        i, j = (axis + 1) % 3, (axis + 2) % 3
-        turn[i, i], turn[i, j], turn[j, i], turn[j, j] = c, -s, s, c
-        matrix = turn @ matrix
-    return matrix
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PeriodicDeformation:
-    """An object that is stretched along each axis, and back, in every period, as by breath or heartbeat.
-
-    stretch : (3,) largest relative change of length along x, y, z, reached after half a period
-    period : [s]
-    centre : [m] what stays in place
-    """
-
-    stretch: tuple[float, float, float]
-    period: float
-    centre: tuple[float, float, float] = (0.0, 0.0, 0.0)
-
-    def __post_init__(self) -> None:
-        if not 0 < self.period < math.inf:
-            raise ValueError(f"period must be positive, got {self.period} s")
-        if min(self.stretch) <= -1:
-            raise ValueError(f"stretch must be above -1, got {self.stretch}")
-
-    @property
-    def resolution(self) -> float:
-        """An eighth of the period [s]: the polynomial is then within 1e-5 of the stretch."""
-        return self.period / 8
-
-    def positions(self, spins: Some, position: Real, time: float) -> Real:  # noqa: ARG002 - a field
-        """See `Motion`."""
-        centre = np.array(self.centre)[:, None]
-        share = (1 - math.cos(2 * math.pi * time / self.period)) / 2
-        return np.asarray(centre + (position - centre) * (1 + share * np.array(self.stretch))[:, None])
-
-    def renewed(self, spins: Some, position: Real, begin: float, end: float) -> None:
-        """See `Motion`."""
+SMOOTH = 1 / 8  # of a curve of time: what a polynomial of degree 4 draws well
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class Flow:
-    """Spins that flow straight on at a constant velocity through a stretch of vessel, and come in fresh behind.
+    """Spins that flow on at a constant velocity through a stretch of vessel, and come in fresh behind.
 
-    moves : (all spins,) bool which spins flow; the others rest
+    spins : (n,) int which spins flow
     velocity : (3,) [m/s]
     length : [m] of the vessel along the velocity, centred on `middle` (the projection of positions on the
         direction of flow); a spin that leaves it starts again at its entry, in equilibrium
     """
 
-    moves: NDArray[np.bool_]
+    spins: NDArray[np.intp]
     velocity: tuple[float, float, float]
     length: float
     middle: float = 0.0
@@ -137,62 +32,121 @@ class Flow:
     def __post_init__(self) -> None:
         if not 0 < self.length < math.inf:
             raise ValueError(f"length must be positive, got {self.length} m")
-        if not 0 < float(np.linalg.norm(self.velocity)) < math.inf:
+        if not 0 < self.speed < math.inf:
             raise ValueError(f"velocity must be finite and not 0, got {self.velocity} m/s")
 
     @property
-    def resolution(self) -> float:
-        """Motion is linear but for the jump back, which is handled by itself [s]."""
-        return self.length / float(np.linalg.norm(self.velocity)) / 8
+    def speed(self) -> float:
+        """[m/s]."""
+        return float(np.linalg.norm(self.velocity))
 
-    def positions(self, spins: Some, position: Real, time: float) -> Real:
-        """See `Motion`."""
-        direction, way = self._way(position, time)
-        back = self.length * self._rounds(way) * self.moves[spins]
-        ahead = float(np.linalg.norm(self.velocity)) * time * self.moves[spins]
-        return np.asarray(position + direction[:, None] * (ahead - back))
+    def displacement(self, position: Real, time: float) -> Real:
+        """(3, n) [m] of the flowing spins that start at `position` (3, n) [m]."""
+        way = self.speed * time - self.length * self.rounds(position, time)
+        return np.asarray(np.outer(np.array(self.velocity) / self.speed, way))
 
-    def renewed(self, spins: Some, position: Real, begin: float, end: float) -> NDArray[np.bool_]:
-        """See `Motion`."""
-        rounds = [self._rounds(self._way(position, t)[1]) for t in (begin, end)]
-        return np.asarray((rounds[1] > rounds[0]) & self.moves[spins])
-
-    def _way(self, position: Real, time: float) -> tuple[Real, Real]:
-        speed = float(np.linalg.norm(self.velocity))
-        direction = np.array(self.velocity) / speed
-        return direction, direction @ position - self.middle + speed * time
-
-    def _rounds(self, way: Real) -> Real:
+    def rounds(self, position: Real, time: float) -> Real:
+        """How often each spin has been replaced until `time` [s], up to a constant."""
+        way = np.array(self.velocity) / self.speed @ position - self.middle + self.speed * time
         return np.asarray(np.floor(way / self.length + 0.5))
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
-class Paths:
-    """A table of displacements, linear in time between its entries, the same again after each period.
+class Moving:
+    """All that moves: motions of a phantom (see `phantoms.motion`), and flow."""
 
-    times : (time,) [s] ascending from 0
-    displacement : (3, all spins, time) [m]
-    period : [s] after which the paths repeat; inf: the last entry stays
-    """
-
-    times: Real
-    displacement: Real
-    period: float = math.inf
+    motions: tuple[Motion, ...] = ()
+    flows: tuple[Flow, ...] = ()
 
     @property
     def resolution(self) -> float:
-        """Shortest time between two entries [s]."""
-        return float(np.diff(self.times).min(initial=math.inf))
+        """Longest stretch of time in which positions are drawn well by a polynomial of degree 4 [s]."""
+        stretches = [math.inf]
+        for motion in self.motions:
+            steps = np.diff(motion.time.t)
+            shortest = float(steps[steps > 0].min(initial=math.inf))
+            knots = motion.action.offset.shape[0] - 1 if isinstance(motion.action, Path) else 1
+            smooth = 1.0 if isinstance(motion.action, Translate | Path) else SMOOTH
+            stretches.append(shortest / knots * smooth)
+        stretches += [flow.length / flow.speed * SMOOTH for flow in self.flows]
+        return min(stretches)
 
-    def positions(self, spins: Some, position: Real, time: float) -> Real:
-        """See `Motion`."""
-        t = time % self.period if math.isfinite(self.period) else time
-        i = int(np.clip(np.searchsorted(self.times, t, side="right") - 1, 0, max(0, self.times.size - 2)))
-        table = self.displacement[:, spins]
-        if self.times.size == 1:
-            return np.asarray(position + table[..., 0])
-        share = float(np.clip((t - self.times[i]) / (self.times[i + 1] - self.times[i]), 0.0, 1.0))
-        return np.asarray(position + (1 - share) * table[..., i] + share * table[..., i + 1])
+    def positions(self, position: Real, time: float) -> Real:
+        """Where the spins that rest at `position` (3, spin) [m] are at `time` [s]."""
+        where = moved(position, self.motions, [time])[0]
+        for flow in self.flows:
+            where[:, flow.spins] += flow.displacement(position[:, flow.spins], time)
+        return np.asarray(where)
 
-    def renewed(self, spins: Some, position: Real, begin: float, end: float) -> None:
-        """See `Motion`."""
+    def renewed(self, position: Real, begin: float, end: float) -> NDArray[np.bool_]:
+        """(spin,) whether a fresh spin, in equilibrium, took the place of another between two times [s]."""
+        fresh = np.zeros(position.shape[1], np.bool_)
+        for flow in self.flows:
+            rounds = [flow.rounds(position[:, flow.spins], time) for time in (begin, end)]
+            fresh[flow.spins] |= rounds[1] > rounds[0]
+        for motion in self.motions:
+            if isinstance(motion.action, Path) and motion.action.reset is not None:
+                chosen = slice(None) if motion.spins is None else motion.spins
+                fresh[chosen] |= _resets(motion.action.reset, motion.time, begin, end)
+        return fresh
+
+    def repeated(self, n: int) -> Moving:
+        """Return the motion of spins each of which has been cut into `n`, next to one another."""
+        return Moving(
+            motions=tuple(_repeated(m, n) for m in self.motions),
+            flows=tuple(replace(f, spins=_each(f.spins, n)) for f in self.flows),
+        )
+
+
+def rigid(
+    times: ArrayLike,
+    translation: ArrayLike,
+    rotation: ArrayLike,
+    centre: tuple[float, float, float] = (0, 0, 0),
+) -> Moving:
+    """Trajectory of the whole object, linear between given times, at rest before and after.
+
+    times : (time,) [s] ascending, at least two
+    translation : (time, 3) [m] along x, y, z
+    rotation : (time, 3) [rad] about x, then y, then z, around `centre` [m]
+    """
+    t = np.asarray(times, np.float64)
+    motions = []
+    for axis, unit in enumerate(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))):
+        shift, angle = (np.asarray(part, np.float64)[:, axis] for part in (translation, rotation))
+        if angle.any():
+            motions.append(
+                Motion(action=Rotate(angles=unit, centre=centre), time=TimeCurve(t=t, share=angle))
+            )
+        if shift.any():
+            motions.append(Motion(action=Translate(offset=unit), time=TimeCurve(t=t, share=shift)))
+    return Moving(motions=tuple(motions))
+
+
+def periodic(action: Translate | Rotate | HeartBeat, period: float, knots: int = 32) -> Moving:
+    """Move to and fro: share (1 - cos(2 pi t / period)) / 2 of the action, in `knots` pieces."""
+    if not 0 < period < math.inf:
+        raise ValueError(f"period must be positive, got {period} s")
+    t = np.linspace(0.0, period, knots + 1)
+    curve = TimeCurve(t=t, share=(1 - np.cos(2 * np.pi * t / period)) / 2, periodic=True)
+    return Moving(motions=(Motion(action=action, time=curve),))
+
+
+def _resets(reset: NDArray[np.bool_], curve: TimeCurve, begin: float, end: float) -> NDArray[np.bool_]:
+    """(spin,) whether the path passes a knot that resets within (begin, end]."""
+    low, high = (float(curve.at(t)) * (reset.shape[0] - 1) for t in (begin, end))
+    if high >= low:
+        return np.asarray(reset[math.floor(low) + 1 : math.floor(high) + 1].any(axis=0))
+    return np.asarray(reset[math.floor(low) + 1 :].any(axis=0) | reset[: math.floor(high) + 1].any(axis=0))
+
+
+def _each(spins: NDArray[np.intp], n: int) -> NDArray[np.intp]:
+    return np.asarray((spins[:, None] * n + np.arange(n)).ravel())
+
+
+def _repeated(motion: Motion, n: int) -> Motion:
+    action = motion.action
+    if isinstance(action, Path):
+        reset = None if action.reset is None else np.repeat(action.reset, n, axis=1)
+        action = Path(offset=np.repeat(action.offset, n, axis=2), reset=reset)
+    return replace(motion, action=action, spins=None if motion.spins is None else _each(motion.spins, n))

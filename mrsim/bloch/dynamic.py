@@ -1,10 +1,12 @@
 """Dynamic engine: spins that move, exchange with a bound pool, or feel concomitant fields.
 
-Every spin is followed through every event with its position as a function of time. Between pulses the frequency
-of each spin is taken at five nodes of a stretch of time and integrated as the polynomial through them: exact for
-linear gradients and positions up to third order in time. Stretches are no longer than the motion allows.
+Every spin is followed through every event with its position as a function of time. Between pulses the
+frequency of each spin is taken at five nodes of a stretch of time and integrated as the polynomial through
+them: exact for linear gradients and positions up to third order in time. Stretches are no longer than the
+motion allows.
 
-Nothing is kept from one repetition to the next, so this is slower than "isochromat", which is for spins at rest.
+Nothing is kept from one repetition to the next, so this is slower than "isochromat", which is for spins at
+rest.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrsim.bloch.jit import kernel
-from mrsim.bloch.kernels import cos_sin
+from mrsim.bloch.rotation import cos_sin
 from mrsim.bloch.pools import BoundPool, exchange
 from mrsim.bloch.tasks import in_threads
 from mrsim.bloch.weights import amplitudes, box_share, sub_positions
@@ -25,7 +27,7 @@ from mrsim.constants import GAMMA_BAR
 from mrsim.events import Events
 
 if TYPE_CHECKING:
-    from mrsim.motion import Motion
+    from mrsim.motion import Moving
     from phantoms.phantom import Spins
 
 SPINS_AT_ONCE = 8192
@@ -70,7 +72,7 @@ class Concomitant:
 class Dynamics:
     """What makes the dynamic engine necessary; everything may be left out."""
 
-    motion: Motion | None = None
+    motion: Moving | None = None
     pool: BoundPool | None = None
     concomitant: Concomitant | None = None
 
@@ -87,46 +89,37 @@ def dynamic(
 
     Coil sensitivity, off-resonance and B1 go with the spin.
     """
-    total = spins.tissue.size
-    parts = range(0, total, SPINS_AT_ONCE)
-    signals = np.zeros((len(parts), coils.shape[0], events.n_samples), np.complex128)
-
-    def work(begin: int, end: int) -> None:
-        for rank in range(begin, end):
-            some = np.arange(parts[rank], min(total, parts[rank] + SPINS_AT_ONCE))
-            signals[rank] = _Group(spins, events, coils, n_sub, dynamics, some).play()
-
-    in_threads(work, len(parts), 1)
-    phase = events.trajectory().phase
-    return np.asarray(signals.sum(axis=0) * np.exp(-1j * phase), np.complex64)
+    signal = _Journey(spins, events, coils, n_sub, dynamics).play()
+    return np.asarray(signal * np.exp(-1j * events.trajectory().phase), np.complex64)
 
 
-class _Group:
-    """Some of the spins on their way through a sequence."""
+class _Journey:
+    """The spins on their way through a sequence."""
 
     def __init__(
-        self, spins: Spins, events: Events, coils: NDArray[np.complex64], n_sub: int, dynamics: Dynamics,
-        some: NDArray[np.intp],
-    ) -> None:  # fmt: skip
+        self, spins: Spins, events: Events, coils: NDArray[np.complex64], n_sub: int, dynamics: Dynamics
+    ) -> None:
         offset, share = sub_positions(events, spins.cell[2], n_sub)
-        n = offset.size
-        tissue = spins.tissue[some]
+        n, total = offset.size, spins.tissue.size
+        tissue = np.repeat(spins.tissue, n)
         self.events, self.dynamics = events, dynamics
-        self.spins = np.repeat(some, n)
-        self.position = np.repeat(spins.position[:, some], n, axis=1)
-        self.position[2] += np.tile(offset, some.size)
-        self.freq = np.repeat(spins.freq[some].astype(np.float64), n)
-        self.r1, self.r2 = (np.repeat(1 / t[tissue], n) for t in (spins.t1, spins.t2))
-        self.r2prime = np.repeat(1 / spins.t2prime[tissue], n)
-        b1 = np.ones(some.size, np.complex128) if spins.b1 is None else spins.b1[some]
-        self.b1 = np.repeat(b1, n)
-        amount = amplitudes(spins, events)[tissue] * box_share(spins.position[2, some], spins.cell[2], events.box)
-        self.weight = (np.repeat(coils[:, some] * amount, n, axis=1) * np.tile(share, some.size)).astype(complex)
-        self.pool = dynamics.pool.of(np.repeat(tissue, n)) if dynamics.pool is not None else None
+        self.motion = dynamics.motion.repeated(n) if dynamics.motion is not None else None
+        self.position = np.repeat(spins.position, n, axis=1)
+        self.position[2] += np.tile(offset, total)
+        self.freq = np.repeat(spins.freq.astype(np.float64), n)
+        self.r1, self.r2, self.r2prime = (1 / t[tissue] for t in (spins.t1, spins.t2, spins.t2prime))
+        self.b1 = np.repeat(np.ones(total, np.complex128) if spins.b1 is None else spins.b1, n).astype(
+            complex
+        )
+        amount = amplitudes(spins, events)[spins.tissue] * box_share(
+            spins.position[2], spins.cell[2], events.box
+        )
+        self.weight = (np.repeat(coils * amount, n, axis=1) * np.tile(share, total)).astype(np.complex128)
+        self.pool = dynamics.pool.of(tissue) if dynamics.pool is not None else None
         members = 2 * _most_crushers(events) + 1
-        self.m = np.zeros((3, members, self.spins.size))
+        self.m = np.zeros((3, members, tissue.size))
         self.m[2] = 1.0
-        self.bound = np.ones((members, self.spins.size))
+        self.bound = np.ones((members, tissue.size))
         self.signal = np.zeros((coils.shape[0], events.n_samples), np.complex128)
         self.taken = 0
 
@@ -142,7 +135,7 @@ class _Group:
         return self.signal
 
     def _settle(self) -> None:
-        """Repeat the first repetition, at rest as at the start of the scan, until it begins as the last time."""
+        """Repeat the first repetition, at rest as at the start, until it begins as the last time."""
         events = self.events
         end = int(events.start[1]) if events.start.size > 1 else events.duration.size
         c, s = math.cos(events.phase_step), math.sin(events.phase_step)
@@ -161,12 +154,14 @@ class _Group:
         if events.pulse[event] >= 0:
             self._nutate(event, begin)
         elif duration > 0:
-            cuts = max(1, math.ceil(duration / self.dynamics.resolution - 1e-9)) if self._matters(event) else 1
+            cuts = (
+                max(1, math.ceil(duration / self.dynamics.resolution - 1e-9)) if self._matters(event) else 1
+            )
             for i in range(cuts):
                 self._precess(event, begin, i / cuts, (i + 1) / cuts, None if at_rest else clock, at_rest)
-        if self.dynamics.motion is not None and not at_rest:
-            fresh = self.dynamics.motion.renewed(self.spins, self.position, begin, begin + duration)
-            if fresh is not None:
+        if self.motion is not None and not at_rest:
+            fresh = self.motion.renewed(self.position, begin, begin + duration)
+            if fresh.any():
                 self.m[:2, :, fresh], self.m[2, :, fresh], self.bound[:, fresh] = 0.0, 1.0, 1.0
         if events.crusher[event]:
             phase = 2 * np.pi * np.arange(self.m.shape[1]) / self.m.shape[1]
@@ -185,8 +180,7 @@ class _Group:
         gradient = (1 - share) * self.events.gradient[event, 0] + share * self.events.gradient[event, 1]
         if not gradient.any():
             return self.freq
-        motion = self.dynamics.motion
-        where = self.position if motion is None else motion.positions(self.spins, self.position, time)
+        where = self.position if self.motion is None else self.motion.positions(self.position, time)
         frequency = self.freq + GAMMA_BAR * (gradient @ where)
         if self.dynamics.concomitant is not None:
             frequency = frequency + self.dynamics.concomitant.frequency(gradient, where)
@@ -211,15 +205,26 @@ class _Group:
             m = self.m[:2].mean(axis=1)
             dephasing = np.zeros(mine.size) if clock is None else np.abs(clock[taken])
             rate = self.r2prime if clock is not None else np.zeros_like(self.r2prime)
-            _receive(
-                _integral_weights(mine, duration), mine, dephasing, rates, m, self.r2, rate, self.weight,
-                self.signal[:, taken],
-            )  # fmt: skip
+            every = _integral_weights(mine, duration), mine, dephasing, rates, m, self.r2, rate, self.weight
+            self._receive(every, taken)
         turns = _integral_weights(np.array([duration]), duration)[0] @ rates
         factor = np.exp(-2j * np.pi * turns - duration * self.r2)
         transverse = (self.m[0] + 1j * self.m[1]) * factor
         self.m[0], self.m[1] = transverse.real, transverse.imag
         self._relax(duration)
+
+    def _receive(self, what: tuple[Any, ...], taken: slice) -> None:
+        """Add up the spins in parts, each by one thread, and the parts in a fixed order."""
+        total = self.freq.size
+        parts = np.zeros(
+            (-(-total // SPINS_AT_ONCE), self.weight.shape[0], taken.stop - taken.start), complex
+        )
+        in_threads(
+            lambda begin, end: _receive(begin, end, *what, parts[begin // SPINS_AT_ONCE]),
+            total,
+            SPINS_AT_ONCE,
+        )
+        self.signal[:, taken] += parts.sum(axis=0)
 
     def _relax(self, duration: float, saturation: Real | None = None) -> None:
         """T1 relaxation, exchange and, during a pulse, saturation of the bound pool [1/s]."""
@@ -234,26 +239,32 @@ class _Group:
         events = self.events
         pulse, offset = events.pulses[events.pulse[event]], float(events.frequency[event])
         if pulse.dt == 0:
-            self._turn(pulse.nutation[0] * np.exp(1j * events.phase[event]) * self.b1, np.zeros_like(self.freq))
+            self._turn(
+                pulse.nutation[0] * np.exp(1j * events.phase[event]) * self.b1, np.zeros_like(self.freq)
+            )
             return
         n = pulse.nutation.size
         for i, nutation in enumerate(pulse.nutation):
             rate = self._frequency(event, begin + (i + 0.5) * pulse.dt, (i + 0.5) / n)
-            turn = max(abs(nutation), 2 * np.pi * pulse.dt * float(np.abs(rate).max(initial=0.0)))
+            turn = max(abs(nutation), 2 * np.pi * pulse.dt * float(np.abs(rate - offset).max(initial=0.0)))
             pieces = max(1, math.ceil(turn / MOST_TURN))
             dt = pulse.dt / pieces
             for p in range(pieces):
-                t = (i + (p + 0.5) / pieces) * pulse.dt
-                b1 = self.b1 * (nutation / pieces) * np.exp(1j * (events.phase[event] - 2 * np.pi * offset * t))
-                saturation = None
-                if self.pool is not None:
-                    saturation = self.pool.saturation(np.abs(b1) / dt, offset)
-                e2 = np.exp(-self.r2 * dt / 2)
-                self.m[:2] *= e2
-                self._relax(dt / 2, saturation)
-                self._turn(b1, 2 * np.pi * dt * rate)
-                self.m[:2] *= e2
-                self._relax(dt / 2, saturation)
+                phase = events.phase[event] - 2 * np.pi * offset * (i + p / pieces) * pulse.dt
+                self._step(self.b1 * (nutation / pieces) * np.exp(1j * phase), rate - offset, offset, dt)
+
+    def _step(self, b1: NDArray[np.complex128], rate: Real, offset: float, dt: float) -> None:
+        """Nutate by b1 [rad] for `dt` [s] in the frame of the pulse, in which spins turn at `rate` [Hz]."""
+        saturation = None if self.pool is None else self.pool.saturation(np.abs(b1) / dt, offset)
+        e2 = np.exp(-self.r2 * dt / 2)
+        self.m[:2] *= e2
+        self._relax(dt / 2, saturation)
+        self._turn(b1, 2 * np.pi * dt * rate)
+        if offset:
+            back = (self.m[0] + 1j * self.m[1]) * np.exp(-2j * np.pi * offset * dt)
+            self.m[0], self.m[1] = back.real, back.imag
+        self.m[:2] *= e2
+        self._relax(dt / 2, saturation)
 
     def _turn(self, b1: NDArray[np.complex128], about_z: Real) -> None:
         _rotate(self.m, np.ascontiguousarray(b1.real), np.ascontiguousarray(b1.imag), about_z)
@@ -265,7 +276,7 @@ def _most_crushers(events: Events) -> int:
 
 
 def _integral_weights(time: Real, duration: float) -> Real:
-    """(time, node) weights whose product with the values at `NODES` integrates their polynomial from 0 to time."""
+    """(time, node) weights of the values at `NODES` that integrate their polynomial from 0 to time."""
     vandermonde = NODES[:, None] ** np.arange(NODES.size)
     powers = np.arange(1, NODES.size + 1)
     share = time / duration
@@ -274,25 +285,28 @@ def _integral_weights(time: Real, duration: float) -> Real:
 
 @kernel(fast=True)
 def _receive(
-    weights: Array, time: Array, dephasing: Array, rates: Array, m: Array, r2: Array, r2prime: Array,
-    weight: Array, signal: Array,
+    begin: int, end: int, weights: Array, time: Array, dephasing: Array, rates: Array, m: Array, r2: Array,
+    r2prime: Array, weight: Array, signal: Array,
 ) -> None:  # fmt: skip
-    """Add what the spins send: signal (coil, sample)."""
-    real, imaginary = np.empty(m.shape[1]), np.empty(m.shape[1])
+    """Add what the spins `begin` to `end` send: signal (coil, sample)."""
+    real, imaginary = np.empty(end - begin), np.empty(end - begin)
     for j in range(time.size):
         w0, w1, w2, w3, w4 = weights[j, 0], weights[j, 1], weights[j, 2], weights[j, 3], weights[j, 4]
-        for s in range(m.shape[1]):
-            turns = w0 * rates[0, s] + w1 * rates[1, s] + w2 * rates[2, s] + w3 * rates[3, s] + w4 * rates[4, s]
+        for i in range(end - begin):
+            s = begin + i
+            turns = (
+                w0 * rates[0, s] + w1 * rates[1, s] + w2 * rates[2, s] + w3 * rates[3, s] + w4 * rates[4, s]
+            )
             c, q = cos_sin(turns)
             decay = math.exp(-time[j] * r2[s] - dephasing[j] * r2prime[s])
-            real[s] = decay * (m[0, s] * c + m[1, s] * q)
-            imaginary[s] = decay * (m[1, s] * c - m[0, s] * q)
+            real[i] = decay * (m[0, s] * c + m[1, s] * q)
+            imaginary[i] = decay * (m[1, s] * c - m[0, s] * q)
         for coil in range(weight.shape[0]):
             a, b = 0.0, 0.0
-            for s in range(m.shape[1]):
-                u, v = weight[coil, s].real, weight[coil, s].imag
-                a += u * real[s] - v * imaginary[s]
-                b += u * imaginary[s] + v * real[s]
+            for i in range(end - begin):
+                u, v = weight[coil, begin + i].real, weight[coil, begin + i].imag
+                a += u * real[i] - v * imaginary[i]
+                b += u * imaginary[i] + v * real[i]
             signal[coil, j] += complex(a, b)
 
 

@@ -1,8 +1,8 @@
 """A second pool of bound protons: magnetisation transfer.
 
-The bound pool has no transverse magnetisation that lasts; RF saturates it at the rate W = pi w1^2 G(offset), and
-it exchanges longitudinal magnetisation with the free pool (Henkelman et al., Magn Reson Med 1993;29:759; in
-imaging, Gloor et al., Magn Reson Med 2008;60:691). Both are counted as shares of their own equilibrium.
+The bound pool has no transverse magnetisation that lasts; RF saturates it at the rate W = pi w1^2 G(offset),
+and it exchanges longitudinal magnetisation with the free pool (Henkelman et al., Magn Reson Med 1993;29:759;
+in imaging, Gloor et al., Magn Reson Med 2008;60:691). Both are counted as shares of their own equilibrium.
 """
 
 from __future__ import annotations
@@ -38,7 +38,9 @@ class BoundPool:
         for name in ("fraction", "exchange", "r1"):
             value = np.asarray(getattr(self, name), np.float64)
             if not (np.isfinite(value).all() and (value >= 0).all()):
-                raise ValueError(f"{name} of the bound pool must be finite and not negative, got {value.min()}")
+                raise ValueError(
+                    f"{name} of the bound pool must be finite and not negative, got {value.min()}"
+                )
         if not (np.asarray(self.t2) > 0).all():
             raise ValueError(f"t2 of the bound pool must be positive, got {np.min(self.t2)} s")
 
@@ -46,7 +48,10 @@ class BoundPool:
         """Pool of each of these spins."""
         return replace(
             self,
-            **{name: np.asarray(getattr(self, name), float)[tissue] for name in ("fraction", "exchange", "r1", "t2")},
+            **{
+                name: np.asarray(getattr(self, name), float)[tissue]
+                for name in ("fraction", "exchange", "r1", "t2")
+            },
         )
 
     def saturation(self, nutation_rate: Real, offset: float) -> Real:
@@ -57,10 +62,10 @@ class BoundPool:
 
 
 def super_lorentzian(offset: float, t2: float) -> float:
-    """G [s] of the super-Lorentzian line at `offset` [Hz], at most that at 1 kHz; its integral over 2 pi Hz is 1.
+    """G [s] of the super-Lorentzian line at `offset` [Hz], at most that at 1 kHz; it integrates to 1 / 2 pi.
 
-    G = sqrt(2 / pi) * integral over u from 0 to 1 of T2 / |3 u^2 - 1| exp(-2 (2 pi offset T2 / (3 u^2 - 1))^2)
-    (Morrison and Henkelman, Magn Reson Med 1995;33:475).
+    G = sqrt(2 / pi) * integral over u from 0 to 1 of T2 / |3 u^2 - 1| exp(-2 (2 pi offset T2 / (3 u^2 -
+    1))^2) (Morrison and Henkelman, Magn Reson Med 1995;33:475).
     """
     distance = max(abs(offset), NEAREST)
     u = (np.arange(ANGLES) + 0.5) / ANGLES
@@ -74,8 +79,8 @@ def exchange(
 ) -> tuple[Real, Real]:
     """Longitudinal magnetisation of both pools (member, spin) after `duration` [s], as shares of equilibrium.
 
-    d/dt free = R1 (1 - free) + k (bound - free),  d/dt bound = R1b (1 - bound) + k / F (free - bound) - W bound,
-    with detailed balance between the pools, solved in closed form.
+    d/dt free = R1 (1 - free) + k (bound - free),  d/dt bound = R1b (1 - bound) + k / F (free - bound) - W
+    bound, with detailed balance between the pools, solved in closed form.
     """
     k = np.where(pool.fraction > 0, pool.exchange, 0.0)
     back = k / np.where(pool.fraction > 0, pool.fraction, 1.0)

@@ -14,9 +14,9 @@ Extent = tuple[tuple[float, float], tuple[float, float], tuple[float, float]]
 def dielectric_b1(extent: Extent, *, strength: float = 0.3) -> FieldMap:
     """Relative B1+ of a birdcage in a head: bright in the middle, as standing waves in water make it.
 
-    A Gaussian of the elliptic distance from the middle of the `extent` [m RAS], 1 + strength / 2 in the middle
-    and 1 - strength / 2 at its faces along an axis: at 3 T a head has about 0.4 (Ibrahim et al., Magn Reson
-    Imaging 2001;19:219 and Collins et al., J Magn Reson Imaging 2005;21:192 show such maps).
+    A Gaussian of the elliptic distance from the middle of the `extent` [m RAS], 1 + strength / 2 in the
+    middle and 1 - strength / 2 at its faces along an axis: at 3 T a head has about 0.4 (Ibrahim et al., Magn
+    Reson Imaging 2001;19:219 and Collins et al., J Magn Reson Imaging 2005;21:192 show such maps).
     """
     if not 0 <= strength < 1:
         raise ValueError(f"strength must lie in [0, 1), got {strength}")

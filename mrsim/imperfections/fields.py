@@ -19,9 +19,9 @@ OF_AXIS = (9, 10, 8)  # solid harmonics with the symmetry of an x, y and z coil:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GradientNonlinearity:
-    """Third-order error of each gradient coil: the leading term of coils that are symmetric about the isocentre.
+    """Third-order error of each gradient coil: the leading term of coils symmetric about the isocentre.
 
-    error : (3,) x, y, z: field of the error, as a share of the field of a perfect gradient, at `RADIUS` from the
+    error : (3,) x, y, z: field of the error, as a share of that of a perfect gradient, at `RADIUS` from the
         isocentre on the axis of the gradient. Real coils: -0.03 to -0.15 (Janke et al., Magn Reson Med
         2004;52:115).
     """
@@ -29,13 +29,13 @@ class GradientNonlinearity:
     error: tuple[float, float, float]
 
     def field_position(self, position: Real) -> Real:
-        """Where spins at `position` (3, spin) [m] RAS seem to be: field of each gradient over its strength."""
+        """Where spins at `position` (3, spin) [m] RAS seem to be: field of a gradient over its strength."""
         harmonics = solid_harmonics(position[0], position[1], position[2], 3)
         seen = position.copy()
         for axis, (index, error) in enumerate(zip(OF_AXIS, self.error, strict=True)):
             on_axis = np.zeros((3, 1))
             on_axis[axis] = RADIUS
-            scale = float(solid_harmonics(*on_axis, 3)[index][0])
+            scale = float(solid_harmonics(on_axis[0], on_axis[1], on_axis[2], 3)[index][0])
             seen[axis] += error * RADIUS / scale * harmonics[index]
         return seen
 
@@ -57,7 +57,9 @@ class Spectrum:
 
     def __post_init__(self) -> None:
         if len(self.offsets) != len(self.shares) or not self.shares:
-            raise ValueError(f"offsets and shares must pair up, got {len(self.offsets)} and {len(self.shares)}")
+            raise ValueError(
+                f"offsets and shares must pair up, got {len(self.offsets)} and {len(self.shares)}"
+            )
         if min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-6:
             raise ValueError(f"shares must be positive and add up to 1, got {self.shares}")
 

@@ -1,11 +1,12 @@
 """Frequencies that all spins share: drift of the magnet, B0 eddy currents, a receiver off its frequency.
 
-A frequency that is the same everywhere turns the whole frame. Spins seen from the turning frame feel nothing of
-it; pulses and receiver change their phase instead, which costs the simulation nothing and is exact.
+A frequency that is the same everywhere turns the whole frame. Spins seen from the turning frame feel nothing
+of it; pulses and receiver change their phase instead, which costs the simulation nothing and is exact.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 
@@ -22,21 +23,19 @@ BEND = 1e-4  # [rad]
 def shifted_frame(events: Events, frequency: Pieces) -> Events:
     """Put all spins off resonance by a frequency [Hz] that changes with time.
 
-    Pulses and receiver windows are cut until the phase is linear in each part to `BEND`; then it is exact but for
-    the raster of the pulses.
+    Pulses and receiver windows are cut until the phase is linear in each part to `BEND`; then it is exact but
+    for the raster of the pulses.
     """
     events = with_waveforms(events, waveforms(events), _cuts(events, frequency))
     end = np.cumsum(events.duration)
     begin = end - events.duration
     turns = _integral(frequency, begin), _integral(frequency, end)
     mean = (turns[1] - turns[0]) / np.where(events.duration > 0, events.duration, 1.0)
-    return replace(
-        events, phase=events.phase + 2 * np.pi * turns[0], frequency=events.frequency - mean
-    )
+    return replace(events, phase=events.phase + 2 * np.pi * turns[0], frequency=events.frequency - mean)
 
 
 def _cuts(events: Events, frequency: Pieces) -> Real:
-    """Times within pulses and receiver windows [s] between which the frequency is as good as constant."""
+    """Find times in pulses and receiver windows [s] between which the frequency is as good as constant."""
     end = np.cumsum(events.duration)
     busy = np.flatnonzero((events.pulse >= 0) | (events.samples > 0))
     length = np.diff(frequency.time)
@@ -49,7 +48,7 @@ def _cuts(events: Events, frequency: Pieces) -> Real:
         steepest = slope[max(0, low - 1) : high].max(initial=0.0)
         longest = math.sqrt(8 * BEND / (2 * np.pi * steepest)) if steepest > 0 else math.inf
         cuts.append(corners[1:-1])
-        for a, b in zip(corners[:-1], corners[1:], strict=True):
+        for a, b in itertools.pairwise(corners):
             n = max(1, math.ceil((b - a) / longest))
             cuts.append(a + (b - a) * np.arange(1, n) / n)
     return np.unique(np.concatenate(cuts))
@@ -63,10 +62,12 @@ def drifting(events: Events, rate: float, offset: float = 0.0) -> Events:
 
 
 def _integral(frequency: Pieces, time: Real) -> Real:
-    """Turns from 0 to `time` [s]."""
+    """Count the turns from 0 to `time` [s]."""
     length = np.diff(frequency.time)
     total = np.append(0.0, np.cumsum(length * frequency.value.mean(axis=1)))
     piece = np.clip(np.searchsorted(frequency.time, time, side="right") - 1, 0, length.size - 1)
     t = np.minimum(time - frequency.time[piece], length[piece])
-    slope = (frequency.value[piece, 1] - frequency.value[piece, 0]) / np.where(length[piece] > 0, length[piece], 1.0)
+    slope = (frequency.value[piece, 1] - frequency.value[piece, 0]) / np.where(
+        length[piece] > 0, length[piece], 1.0
+    )
     return np.asarray(total[piece] + (frequency.value[piece, 0] + slope * t / 2) * t)

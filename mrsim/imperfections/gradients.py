@@ -23,7 +23,7 @@ class EddyCurrent:
     """One exponential term of the response to a changing gradient.
 
     axis : "x", "y" or "z" of the gradient that induces it
-    amplitude : share of the step that it opposes, 1; with `field` "b0" the field that it makes at the isocentre
+    amplitude : share of the step that it opposes; with `field` "b0" the field that it makes at the isocentre
         per step of the gradient [m] (T per T/m)
     time : [s] time constant of its decay
     field : "linear", along the same axis, or "b0"
@@ -57,8 +57,8 @@ def with_eddy_currents(events: Events, terms: tuple[EddyCurrent, ...]) -> Events
     """Add what eddy currents make of the gradients.
 
     A gradient G(t) becomes G(t) - amplitude * c(t) with c = dG/dt convolved with exp(-t / time), t > 0
-    (pre-emphasis literature: Van Vaals and Bergman, J Magn Reson 1990;90:52). Exponentials are drawn in straight
-    pieces to `CHORD` of their amplitude. Terms of field "b0" turn the frame instead.
+    (pre-emphasis literature: Van Vaals and Bergman, J Magn Reson 1990;90:52). Exponentials are drawn in
+    straight pieces to `CHORD` of their amplitude. Terms of field "b0" turn the frame instead.
     """
     shapes = list(waveforms(events))
     total = float(events.duration.sum())
@@ -66,7 +66,9 @@ def with_eddy_currents(events: Events, terms: tuple[EddyCurrent, ...]) -> Events
         linear = [t for t in terms if t.axis == name and t.field == "linear"]
         if linear:
             responses = [_response(waveforms(events)[axis], t.time, total) for t in linear]
-            shapes[axis] = _sum(shapes[axis], [(-t.amplitude, r) for t, r in zip(linear, responses, strict=True)])
+            shapes[axis] = _sum(
+                shapes[axis], [(-t.amplitude, r) for t, r in zip(linear, responses, strict=True)]
+            )
     changed = with_waveforms(events, (shapes[0], shapes[1], shapes[2]))
     for term in terms:
         if term.field == "b0":
@@ -88,7 +90,11 @@ def _response(gradient: Pieces, tau: float, total: float) -> Pieces:
         at = begin
         while at < end:
             bend = abs(c - drive)  # of the exponential that is left
-            step = end - at if bend < CHORD * largest else min(end - at, tau * math.sqrt(8 * CHORD * largest / bend))
+            step = (
+                end - at
+                if bend < CHORD * largest
+                else min(end - at, tau * math.sqrt(8 * CHORD * largest / bend))
+            )
             after = drive + (c - drive) * math.exp(-step / tau)
             values.append((c, after))
             c, at = after, end if end - at - step < 1e-12 else at + step

@@ -44,7 +44,9 @@ class Imperfections:
     receiver_frequency: float = _parameter(0.0, "Hz", "frequency offset of the receiver")
     spikes: int = _parameter(0, "1", "samples that are hit by a spike")
     spike_level: float = _parameter(0.3, "1", "size of the spikes, as a share of the largest sample")
-    adc_bits: int = _parameter(0, "bit", "bits of the converter for real and imaginary part, 0 for no rounding")
+    adc_bits: int = _parameter(
+        0, "bit", "bits of the converter for real and imaginary part, 0 for no rounding"
+    )
 
     def __post_init__(self) -> None:
         for f in fields(self):
@@ -59,7 +61,9 @@ class Imperfections:
     @property
     def present(self) -> tuple[str, ...]:
         """Names of those that are not off."""
-        return tuple(f.name for f in fields(self) if f.name != "spike_level" and getattr(self, f.name) != f.default)
+        return tuple(
+            f.name for f in fields(self) if f.name != "spike_level" and getattr(self, f.name) != f.default
+        )
 
     def of_spins(self, spins: Spins, plane: SlicePlane) -> Spins:
         """Where the gradients put the spins."""
@@ -68,7 +72,7 @@ class Imperfections:
         return spins
 
     def of_events(self, events: Events) -> Events:
-        """What the amplifiers make of the sequence, and the frame in which the spins see it."""
+        """Return what the amplifiers make of the sequence, and the frame in which the spins see it."""
         if any(self.gradient_delay):
             events = delayed(events, self.gradient_delay)
         if self.eddy_currents:
@@ -80,7 +84,7 @@ class Imperfections:
     def of_signal(
         self, signal: NDArray[np.complex64], events: Events, rng: np.random.Generator
     ) -> NDArray[np.complex64]:
-        """What the receiver makes of the signal (coil, sample), noise and all."""
+        """Return what the receiver makes of the signal (coil, sample), noise and all."""
         if self.spikes:
             signal = spiked(signal, self.spikes, self.spike_level, rng)
         if self.receiver_phase or self.receiver_frequency:

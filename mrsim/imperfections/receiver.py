@@ -1,4 +1,4 @@
-"""What the receiver chain does to the signal: phase and frequency offsets, spikes, a converter of few bits."""
+"""What the receiver does to the signal: phase and frequency offsets, spikes, a converter of few bits."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def off_phase(signal: Signal, trajectory: Trajectory, phase: float, frequency: f
 
 
 def spiked(signal: Signal, count: int, level: float, rng: np.random.Generator) -> Signal:
-    """Add `count` spikes of `level` times the largest signal at random samples, of random phase, in all coils."""
+    """Add `count` spikes of `level` times the largest signal, of random place and phase, to all coils."""
     if not 0 <= count <= signal.shape[1]:
         raise ValueError(f"spikes must lie in 0 to {signal.shape[1]} samples, got {count}")
     at = rng.choice(signal.shape[1], count, replace=False)
@@ -38,15 +38,20 @@ def spiked(signal: Signal, count: int, level: float, rng: np.random.Generator) -
 def quantised(signal: Signal, bits: int, full_scale: float | None = None) -> Signal:
     """Convert real and imaginary part to `bits` each, between -full_scale and full_scale (clipped beyond).
 
-    full_scale : by default the largest real or imaginary part of each coil, so that nothing is clipped. The
-        step is 2 full_scale / 2^bits, its rounding error uniform with a standard deviation of step / sqrt(12).
+    full_scale : by default the largest real or imaginary part of each coil, so that nothing is clipped.
+        The step is 2 full_scale / 2^bits, its rounding error uniform with a standard deviation of step /
+        sqrt(12).
     """
     if not 1 <= bits <= 32:
         raise ValueError(f"bits must lie in 1 to 32, got {bits}")
     if full_scale is not None and not 0 < full_scale < math.inf:
         raise ValueError(f"full_scale must be positive, got {full_scale}")
     parts = np.stack([signal.real, signal.imag]).astype(np.float64)  # (2, coil, sample)
-    top = np.abs(parts).max(axis=(0, 2), keepdims=True) if full_scale is None else np.full((1, 1, 1), full_scale)
+    top = (
+        np.abs(parts).max(axis=(0, 2), keepdims=True)
+        if full_scale is None
+        else np.full((1, 1, 1), full_scale)
+    )
     step = np.where(top > 0, top, 1.0) * 2.0 ** (1 - bits)
     half = 2.0 ** (bits - 1)
     real, imaginary = (np.clip(np.floor(parts / step), -half, half - 1) + 0.5) * step

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,14 +27,14 @@ class Pieces:
     value: Real
 
     def at(self, begin: Real, end: Real) -> Real:
-        """(interval, 2) [T/m] at the start and end of intervals that lie within one piece, 0 outside of all."""
+        """(interval, 2) [T/m] at the start and end of intervals within one piece each, 0 outside of all."""
         middle = (begin + end) / 2
         piece = np.clip(np.searchsorted(self.time, middle, side="right") - 1, 0, self.value.shape[0] - 1)
         length = self.time[piece + 1] - self.time[piece]
         slope = (self.value[piece, 1] - self.value[piece, 0]) / np.where(length > 0, length, 1.0)
         inside = (middle > self.time[0]) & (middle < self.time[-1])
         both = [self.value[piece, 0] + slope * (t - self.time[piece]) for t in (begin, end)]
-        return np.stack(both, axis=-1) * inside[:, None]
+        return np.asarray(np.stack(both, axis=-1) * inside[:, None])
 
 
 def waveforms(events: Events) -> tuple[Pieces, Pieces, Pieces]:
@@ -49,8 +50,8 @@ def with_waveforms(
 ) -> Events:
     """Play the same pulses and receive at the same times, in other gradients.
 
-    Events are cut wherever a gradient begins a new piece, and at the times `cuts` [s]; what a gradient does after
-    the end of the scan is lost.
+    Events are cut wherever a gradient begins a new piece, and at the times `cuts` [s]; what a gradient does
+    after the end of the scan is lost.
     """
     end = np.cumsum(events.duration)
     begin = end - events.duration
@@ -59,7 +60,7 @@ def with_waveforms(
     pulses = list(events.pulses)
     columns = [part.columns(gradients, float(begin[part.event]), pulses) for part in parts]
     first = np.append(0, np.cumsum([c["duration"].size for c in columns]))
-    merged = {name: np.concatenate([c[name] for c in columns]) for name, _, _ in COLUMNS}
+    merged: dict[str, Any] = {name: np.concatenate([c[name] for c in columns]) for name, _, _ in COLUMNS}
     return replace(events, **merged, start=first[events.start], pulses=tuple(pulses))
 
 
@@ -67,7 +68,9 @@ def _edges(begin: float, end: float, corners: Real) -> Real:
     """Where an event is cut, from its own start [s]."""
     low, high = np.searchsorted(corners, (begin + SAME_TIME, end - SAME_TIME))
     inside = corners[low:high]
-    return np.concatenate(([0.0], inside[np.append(True, np.diff(inside) > SAME_TIME)[: inside.size]] - begin, [end - begin]))
+    return np.concatenate(
+        ([0.0], inside[np.append(True, np.diff(inside) > SAME_TIME)[: inside.size]] - begin, [end - begin])
+    )
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -85,7 +88,7 @@ class _Part:
         played: list[int] = []
         if events.pulse[i] >= 0 and edges.size > 2:
             pulse, times = events.pulses[events.pulse[i]], [0.0]
-            for a, b in zip(edges[:-1], edges[1:], strict=True):
+            for a, b in itertools.pairwise(edges):
                 for piece in pulse.part(float(a), float(b)):
                     played.append(len(pulses))
                     pulses.append(piece)
@@ -94,7 +97,9 @@ class _Part:
         n = edges.size - 1
         columns = {name: np.repeat(getattr(events, name)[i : i + 1], n, axis=0) for name, _, _ in COLUMNS}
         columns["duration"] = np.diff(edges)
-        columns["gradient"] = np.stack([g.at(begin + edges[:-1], begin + edges[1:]) for g in gradients], axis=-1)
+        columns["gradient"] = np.stack(
+            [g.at(begin + edges[:-1], begin + edges[1:]) for g in gradients], axis=-1
+        )
         columns["phase"] = events.phase[i] - 2 * np.pi * events.frequency[i] * edges[:-1]
         columns["crusher"][:-1] = columns["spoil"][:-1] = False
         if played:

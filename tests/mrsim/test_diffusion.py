@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from mrsim.blocks import Adc, Block, Rf, Trapezoid, compile_blocks, delay
 from mrsim.bloch.reference import reference
+from mrsim.blocks import Adc, Block, Rf, Trapezoid, compile_blocks, delay
 from mrsim.constants import GAMMA
 from mrsim.diffusion import b_values, with_diffusion
 from mrsim.rf import hamming_sinc, instantaneous
@@ -12,16 +12,23 @@ from phantoms.phantom import Spins
 
 
 def stejskal_tanner(pulse_duration=0.0):
-    """Two trapezoids of 20 mT/m around a refocusing pulse; returns events and the b-value of the closed form."""
+    """Two trapezoids of 20 mT/m around a refocusing pulse: events, and the b-value of the closed form."""
     ramp, flat, gap = 0.4e-3, 6e-3, 5e-3
     lobe = Trapezoid(amplitude=20e-3, rise=ramp, flat=flat, fall=ramp)
     if pulse_duration:
-        excite, refocus = (hamming_sinc(a, pulse_duration, 4.0, use=u) for a, u in ((math.pi / 2, "excitation"), (math.pi, "refocusing")))
+        excite, refocus = (
+            hamming_sinc(a, pulse_duration, 4.0, use=u)
+            for a, u in ((math.pi / 2, "excitation"), (math.pi, "refocusing"))
+        )
     else:
-        excite, refocus = instantaneous(math.pi / 2, use="excitation"), instantaneous(math.pi, use="refocusing")
+        excite, refocus = (
+            instantaneous(math.pi / 2, use="excitation"),
+            instantaneous(math.pi, use="refocusing"),
+        )
     blocks = [
-        Block(rf=Rf(pulse=excite), repetition=True), Block(gx=lobe), delay(gap), Block(rf=Rf(pulse=refocus)), delay(gap),
-        Block(gx=lobe), Block(adc=Adc(samples=3, dwell=1e-5, delay=1e-4)),
+        Block(rf=Rf(pulse=excite), repetition=True), Block(gx=lobe), delay(gap),
+        Block(rf=Rf(pulse=refocus)), delay(gap), Block(gx=lobe),
+        Block(adc=Adc(samples=3, dwell=1e-5, delay=1e-4)),
     ]  # fmt: skip
     delta, big = flat + ramp, flat + 2 * ramp + 2 * gap + pulse_duration
     b = (GAMMA * 20e-3) ** 2 * (delta**2 * (big - delta / 3) + ramp**3 / 30 - delta * ramp**2 / 6)
@@ -38,8 +45,8 @@ def test_signal_is_attenuated_tissue_by_tissue():
     events, b = stejskal_tanner()
     one = np.ones(2)
     spins = Spins(
-        position=np.zeros((3, 2)), tissue=np.array([0, 1], np.uint8), freq=np.zeros(2, np.float32), cell=(1.0, 1.0, 1.0),
-        pd=one, t1=one, t2=one * 0.1, t2prime=one * math.inf,
+        position=np.zeros((3, 2)), tissue=np.array([0, 1], np.uint8), freq=np.zeros(2, np.float32),
+        cell=(1.0, 1.0, 1.0), pd=one, t1=one, t2=one * 0.1, t2prime=one * math.inf,
     )  # fmt: skip
     coils = np.array([[1.0, 0.0], [0.0, 1.0]], np.complex64)
     still = reference(spins, events, coils, 1)

@@ -4,8 +4,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mrsim.blocks import Adc, Block, Rf, Trapezoid, compile_blocks, delay
 from mrsim.bloch.reference import reference
+from mrsim.blocks import Adc, Block, Rf, Trapezoid, compile_blocks, delay
 from mrsim.constants import GAMMA_BAR
 from mrsim.imperfections.fields import RADIUS, GradientNonlinearity, fat_spectrum, with_spectrum
 from mrsim.imperfections.frame import drifting
@@ -26,8 +26,14 @@ def spins_at(position, freq=0.0, t2=80e-3):
     n = position.shape[1]
     one = np.ones(1)
     return Spins(
-        position=position, tissue=np.zeros(n, np.uint8), freq=np.full(n, freq, np.float32), cell=(1.0, 1.0, 1.0),
-        pd=one, t1=one, t2=one * t2, t2prime=one * math.inf,
+        position=position,
+        tissue=np.zeros(n, np.uint8),
+        freq=np.full(n, freq, np.float32),
+        cell=(1.0, 1.0, 1.0),
+        pd=one,
+        t1=one,
+        t2=one * t2,
+        t2prime=one * math.inf,
     )
 
 
@@ -41,7 +47,8 @@ def readout_events(*, pulse=None, n=32):
             delay(1e-3),
             Block(gx=TRAPEZOID, adc=Adc(samples=n, dwell=100e-6, delay=120e-6)),
         ],
-        matrix=(1, n), pixel_volume=1.0,
+        matrix=(1, n),
+        pixel_volume=1.0,
     )
 
 
@@ -113,7 +120,9 @@ def test_an_offset_of_the_frame_is_an_offset_of_every_spin():
     pulse = hamming_sinc(1.2, 1e-3, 4.0, use="excitation", phase=0.3)
     events, where = readout_events(pulse=pulse), [(0.01, 0, 0.001), (-0.02, 0, -0.002)]
     np.testing.assert_allclose(
-        signal(spins_at(where), drifting(events, 0.0, 55.0)), signal(spins_at(where, freq=55.0), events), atol=5e-6
+        signal(spins_at(where), drifting(events, 0.0, 55.0)),
+        signal(spins_at(where, freq=55.0), events),
+        atol=5e-6,
     )
 
 
@@ -167,7 +176,9 @@ def test_gradient_error_is_harmonic_and_as_large_as_stated():
     steps = np.vstack([np.eye(3), -np.eye(3)]).T * h
     laplacian = coil.field_position(point + steps).sum(axis=1) - 6 * coil.field_position(point)[:, 0]
     assert np.abs(laplacian).max() / h**2 < 1e-6
-    plane = SlicePlane(orientation="coronal", centre=(0.0, 0.03, 0.1), fov=(0.2, 0.2), matrix=(4, 4), thickness=1e-3)
+    plane = SlicePlane(
+        orientation="coronal", centre=(0.0, 0.03, 0.1), fov=(0.2, 0.2), matrix=(4, 4), thickness=1e-3
+    )
     moved = coil.apply(spins_at([(0.01, 0.02, 0.0)]), plane).position
     seen = coil.field_position(np.array([[0.02], [0.03], [0.11]]))
     np.testing.assert_allclose(moved[:, 0], [seen[2, 0] - 0.1, seen[0, 0], seen[1, 0] - 0.03])
@@ -178,7 +189,10 @@ def test_fat_has_six_lines():
     split, source = with_spectrum(spins_at([(0, 0, 0), (0, 0, 0)], freq=-434.0), 0, spectrum)
     assert split.tissue.tolist() == [1, 2, 3, 4, 5, 6] * 2 and source.tolist() == [0] * 6 + [1] * 6
     time = events.trajectory().time - 100e-6
-    lines = [share * np.exp(-2j * np.pi * f * time) for f, share in zip(spectrum.offsets, spectrum.shares)]
+    lines = [
+        share * np.exp(-2j * np.pi * f * time)
+        for f, share in zip(spectrum.offsets, spectrum.shares, strict=True)
+    ]
     ratio = signal(split, events) / signal(spins_at([(0, 0, 0), (0, 0, 0)], freq=-434.0), events)
     np.testing.assert_allclose(ratio, sum(lines), atol=1e-5)
     assert spectrum.offsets[3] == pytest.approx(GAMMA_BAR * 3e-6 * 0.8)
