@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 from cli.units import DEG, MM, MS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mrsim.sequences import Parameter
     from mrsim.store import Store
 
 # SI unit -> (unit shown, factor)
@@ -75,11 +78,13 @@ def sequence_text(name: str) -> str:
     from mrsim.sequences import describe
 
     title, parameters = describe(name)
-    lines = [f"{name}: {title}"]
-    for p in parameters:
-        value, unit = _shown(p.default, p.unit)
-        lines.append(f"  {p.name:<16} {value:<12} {unit:<6} {p.help}")
-    return "\n".join(lines)
+    return "\n".join([f"{name}: {title}", *parameter_lines(parameters)])
+
+
+def parameter_lines(parameters: Iterable[Parameter]) -> list[str]:
+    """One line per parameter: name, default in the unit of the field, unit, meaning."""
+    shown = [(p.name, *_shown(p.default, p.unit), p.help) for p in parameters]
+    return [f"  {name:<16} {value:<12} {unit:<6} {text}" for name, value, unit, text in shown]
 
 
 def recipes_text() -> str:

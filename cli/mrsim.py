@@ -9,6 +9,7 @@ import click
 
 from cli.errors import checked, one_line_errors
 from cli.generate_options import overrides, recipe_options
+from cli.mrsim_simulate import simulate
 from cli.options import quiet_option, version_option
 from cli.progress import progress_bar
 from cli.units import integers
@@ -238,6 +239,8 @@ def recipes(name: str | None) -> None:
 
     click.echo(recipes_text() if name is None else checked(load_recipe, name).as_toml().rstrip())
 
+
+main.add_command(simulate)
 
 if __name__ == "__main__":
     main()

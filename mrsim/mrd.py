@@ -36,6 +36,12 @@ from mrsim.scan import FRAME_COUNTERS, Scan
 
 MM, US, TICK = 1e-3, 1e-6, 2.5e-3
 TO_LPS = np.array([-1.0, -1.0, 1.0])
+FLAGS = {
+    "REV": ismrmrd.ACQ_IS_REVERSE,
+    "NAV": ismrmrd.ACQ_IS_NAVIGATION_DATA,
+    "NOISE": ismrmrd.ACQ_IS_NOISE_MEASUREMENT,
+    "REF": ismrmrd.ACQ_IS_PARALLEL_CALIBRATION,
+}
 LONGEST = 2**16 - 1  # samples that an acquisition can count
 COUNTERS = {
     "LIN": "kspace_encode_step_1", "PAR": "kspace_encode_step_2", "SLC": "slice", "ECO": "contrast",
@@ -226,8 +232,11 @@ def _acquisitions(scan: Scan, layout: Layout, pieces: list[Piece]) -> Any:  # no
 
 def _flags(scan: Scan, pieces: list[Piece]) -> list[list[int]]:
     """Flag what is first and last of its image and of its repetition, runs backwards, ends it all."""
-    flags: list[list[int]] = [[ismrmrd.ACQ_IS_REVERSE] if p.backwards else [] for p in pieces]
     counters = [scan.played.counters[p.window] for p in pieces]
+    flags = [[flag for label, flag in FLAGS.items() if c.get(label, 0)] for c in counters]
+    for listed, piece in zip(flags, pieces, strict=True):
+        if piece.backwards and ismrmrd.ACQ_IS_REVERSE not in listed:
+            listed.append(ismrmrd.ACQ_IS_REVERSE)
     groups = (
         ([tuple(c.get(n, 0) for n in FRAME_COUNTERS) for c in counters], ("ENCODE_STEP1", "SLICE")),
         ([c.get("REP", 0) for c in counters], ("REPETITION",)),

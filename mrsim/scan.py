@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -12,22 +12,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrsim.blocks import Block
-from mrsim.events import Events, Trajectory
+from mrsim.events import Events
 from mrsim.noise import add_noise
 from mrsim.plane import SlicePlane
 
 if TYPE_CHECKING:
     from mrsim.fields import CoilMaps, FieldMap
+    from mrsim.imperfections.model import Imperfections
     from phantoms.phantom import Phantom, Spins
 
 Signal = NDArray[np.complex64]
-FRAME_COUNTERS = (
-    "SLC",
-    "ECO",
-    "PHS",
-    "REP",
-    "SET",
-)  # windows that differ in one of these make different images
+FRAME_COUNTERS = ("SLC", "ECO", "PHS", "REP", "SET")  # windows that differ in one make different images
+NOT_IMAGED = ("NAV", "NOISE", "REF")  # flags of windows that belong to no image
 REACH = 1.5  # slice thicknesses about the plane that a selective pulse may excite
 
 
@@ -38,14 +34,16 @@ class Played:
     name : of the sequence or its file
     events : all of it
     counters : what each receiver window counts, by the names of Pulseq: LIN (line), PAR, SLC, ECO, PHS, REP,
-        SET, SEG, AVG
+        SET, SEG, AVG and flags
     parameters : te, tr, flip ... in SI, where they are known
+    modulation : (sample,) [rad] phase that a reconstruction has to take off, or empty
     """
 
     name: str
     events: Events
     counters: tuple[Mapping[str, int], ...]
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    modulation: NDArray[np.float64] = field(default_factory=lambda: np.zeros(0))
 
     def __post_init__(self) -> None:
         if len(self.counters) != self.events.n_adc:
@@ -76,33 +74,39 @@ class BlockSequence(Protocol):
 
 
 def played(name: str, sequence: BlockSequence) -> Played:
-    """Compile a sequence of `mrsim.sequences`."""
-    parameters: dict[str, Any] = (
-        asdict(sequence) if is_dataclass(sequence) and not isinstance(sequence, type) else {}
+    """Compile a sequence of `mrsim.sequences`, or from a Pulseq file."""
+    events = sequence.events()
+    told = {f.name: getattr(sequence, f.name) for f in fields(sequence) if "unit" in f.metadata}
+    return Played(
+        name=name,
+        events=events,
+        counters=window_counters(sequence.blocks()),
+        parameters=timing(events) | told,
+        modulation=getattr(sequence, "modulation", np.zeros(0)),
     )
-    counters = window_counters(sequence.blocks())
-    return Played(name=name, events=sequence.events(), counters=counters, parameters=parameters)
+
+
+def timing(events: Events) -> dict[str, float]:
+    """Echo and repetition time [s] and flip angle [rad], as the events have them.
+
+    The echo is the sample nearest to the centre of k-space, TR the median time between excitations.
+    """
+    excites = np.array([p.use == "excitation" for p in events.pulses] + [False])
+    rows = np.flatnonzero(excites[events.pulse])
+    if not rows.size or not events.n_samples:
+        return {}
+    trajectory = events.trajectory()
+    pulses = [events.pulses[i] for i in events.pulse[rows]]
+    begin = (np.cumsum(events.duration) - events.duration)[rows]
+    centre = begin + [p.centre for p in pulses]
+    echo = trajectory.time[np.linalg.norm(trajectory.k, axis=1).argmin()]
+    found = {"te": float(echo - centre[max(0, np.searchsorted(centre, echo) - 1)]), "flip": pulses[0].flip}
+    return found | ({"tr": float(np.median(np.diff(centre)))} if rows.size > 1 else {})
 
 
 def window_counters(blocks: Sequence[Block]) -> tuple[Mapping[str, int], ...]:
     """Labels of the blocks that receive."""
     return tuple(block.labels for block in blocks if block.adc is not None)
-
-
-class Imperfections(Protocol):
-    """What differs from a perfect scan, see `mrsim.imperfections`."""
-
-    def on_spins(self, spins: Spins, plane: SlicePlane) -> Spins:
-        """Change what the spins are or see."""
-        ...
-
-    def on_events(self, events: Events) -> Events:
-        """Change what is played."""
-        ...
-
-    def on_signal(self, signal: Signal, trajectory: Trajectory) -> Signal:
-        """Change what is received (coil, sample)."""
-        ...
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
@@ -145,11 +149,15 @@ class Scan:
 
     def frames(self) -> list[tuple[dict[str, int], NDArray[np.bool_]]]:
         """Images that the scan makes: what their windows count, and which samples (sample,) are theirs."""
-        keys = [tuple(c.get(name, 0) for name in FRAME_COUNTERS) for c in self.played.counters]
+        keys = [
+            None if any(c.get(flag, 0) for flag in NOT_IMAGED) else tuple(c.get(n, 0) for n in FRAME_COUNTERS)
+            for c in self.played.counters
+        ]
         window = np.repeat(self.events.adc, self.events.samples)
-        number = {key: i for i, key in enumerate(sorted(set(keys)))}
-        frame = np.array([number[key] for key in keys], np.intp)[window]
-        return [(dict(zip(FRAME_COUNTERS, key, strict=True)), frame == i) for key, i in number.items()]
+        return [
+            (dict(zip(FRAME_COUNTERS, key, strict=True)), np.array([k == key for k in keys])[window])
+            for key in sorted({k for k in keys if k is not None})
+        ]
 
 
 def scan_phantom(
@@ -199,14 +207,12 @@ def scan_spins(
     imperfections: Imperfections | None = None,
     noise: float = 0.0,
     seed: int = 0,
-    progress: Callable[[str], None] = lambda _: None,
-    **engine: Any,  # noqa: ANN401  engine, n_sub, device of mrsim.bloch.engine.acquire
+    **options: Any,  # noqa: ANN401  engine, n_sub, device of mrsim.bloch.engine.acquire
 ) -> Scan:
     """Scan spins whose positions are in the image frame of `plane`.
 
     noise : standard deviation of real and imaginary part, as a share of the root mean square of all samples
-    seed : of the noise
-    progress : told what begins
+    seed : of the noise and of the spikes
     """
     begin = time.monotonic()
     if what.events.matrix != plane.matrix:
@@ -217,13 +223,12 @@ def scan_spins(
     sensitivity = coils.on_spins(spins, plane) if coils is not None else None
     events = what.events
     if imperfections is not None:
-        spins, events = imperfections.on_spins(spins, plane), imperfections.on_events(events)
-    progress(f"{spins.tissue.size} spins")
-    signal, name, reason = _acquire(spins, events, sensitivity, **engine)
-    if imperfections is not None:
-        signal = imperfections.on_signal(signal, what.events.trajectory())
+        spins, events = imperfections.of_spins(spins, plane), imperfections.of_events(events)
+    signal, name, reason = _acquire(spins, events, sensitivity, **options)
     if noise > 0:
         signal = add_noise(signal, noise, seed=seed, case=0)
+    if imperfections is not None:
+        signal = imperfections.of_signal(signal, what.events, np.random.default_rng([seed, 1]))
     return Scan(
         signal=signal,
         played=what,

@@ -48,10 +48,13 @@ def reconstruct(scan: Scan, *, combination: str = "rss") -> Images:
         csm)
     """
     known("combination", combination, METHODS)
-    if scan.events.n_samples == 0:
-        raise ValueError("sequence must receive to make an image, got no receiver samples")
+    if not scan.frames():
+        raise ValueError("sequence must receive to make an image, got no receiver samples for one")
     maps = scan.csm if combination == "maps" else None
-    found = [(counters, *_coil_images(scan, samples)) for counters, samples in scan.frames()]
+    signal = scan.signal
+    if scan.played.modulation.size:
+        signal = signal * np.exp(-1j * scan.played.modulation).astype(np.complex64)
+    found = [(counters, *_coil_images(scan, signal, samples)) for counters, samples in scan.frames()]
     return Images(
         data=np.stack([combine(images, maps=maps) for _, images, _ in found]),
         plane=scan.plane,
@@ -60,23 +63,25 @@ def reconstruct(scan: Scan, *, combination: str = "rss") -> Images:
     )
 
 
-def _coil_images(scan: Scan, samples: NDArray[np.bool_]) -> tuple[NDArray[np.complex64], str]:
+def _coil_images(
+    scan: Scan, signal: NDArray[np.complex64], samples: NDArray[np.bool_]
+) -> tuple[NDArray[np.complex64], str]:
     """Images (coil, y, x) of some samples, and by which transform."""
     events, matrix = scan.events, scan.plane.matrix
     if events.place.size:
         place = np.where(samples, events.place, -1)
-        return fft_images(replace(events, place=place).sorted_kspace(scan.signal)), "fft"
+        return fft_images(replace(events, place=place).sorted_kspace(signal)), "fft"
     z = events.trajectory().k[samples, 2] * scan.plane.thickness
     if np.ptp(z) > FLAT:
         raise ValueError(
             "trajectory must be that of a 2-D image, "
             f"got encoding along the slice normal over {np.ptp(z):.3g} cycles"
         )
-    k, signal = scan.k()[samples], scan.signal[:, samples]
+    k = scan.k()[samples]
     grid = find_grid(k, matrix)
     if grid is None:
-        return nufft_images(signal, k, matrix), "nufft"
+        return nufft_images(signal[:, samples], k, matrix), "nufft"
     place = np.full(samples.size, -1, np.intp)
     place[samples] = grid.place
-    images = fft_images(replace(events, place=place).sorted_kspace(scan.signal))
+    images = fft_images(replace(events, place=place).sorted_kspace(signal))
     return (images * grid.ramp(matrix)).astype(np.complex64), "fft"
