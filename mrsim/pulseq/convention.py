@@ -1,15 +1,16 @@
 """How Pulseq's phases become ours.
 
 Pulseq's world is right-handed: a spin of off-resonance f turns as exp(+i 2 pi f t), a pulse is
-A(t) exp(i (phase + 2 pi frequency t)) and the receiver multiplies by exp(-i (phase + 2 pi frequency t)), t from
-the start of the event (`mr.simRf`, `mr.TransformFOV` and `pypulseq.Sequence.waveforms` agree on this). Ours is its
-mirror image, see `mrsim.constants`: a complex conjugate maps one to the other. So phases change their sign and
-frequencies keep it. A slice still moves to where the gradient adds the frequency of the pulse, a receiver takes off
-the frequency it is told, phases that undo `2 pi frequency t` still undo it, and k = GAMMA_BAR * integral of G.
+A(t) exp(i (phase + 2 pi frequency t)) and the receiver multiplies by exp(-i (phase + 2 pi frequency t)), t
+from the start of the event (`mr.simRf`, `mr.TransformFOV` and `pypulseq.Sequence.waveforms` agree on this).
+Ours is its mirror image, see `mrsim.constants`: complex conjugation maps one to the other. So phases change
+their sign and frequencies keep it. A slice still moves to where the gradient adds the frequency of the pulse,
+a receiver takes off the frequency that it is told, phases that undo `2 pi frequency t` still undo it, and
+k = GAMMA_BAR * integral of G.
 
-KomaMRI takes the left-handed spins, but Pulseq's phases as they stand; it counts the phase of a frequency from the
-centre of the pulse, and its receiver knows no frequency. Where all phases are 0 or pi and all frequencies 0, both
-readings are the same; else they differ, and only the first keeps what the author of a file computed.
+KomaMRI takes left-handed spins, but Pulseq's phases as they stand; it counts the phase of a frequency from
+the centre of the pulse, and its receiver knows no frequency. Where all phases are 0 or pi and all frequencies
+0, both readings are the same; else they differ, and only the first keeps what the author of a file computed.
 """
 
 from __future__ import annotations

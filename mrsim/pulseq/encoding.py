@@ -36,17 +36,19 @@ def find_encoding(
     matrix: tuple[int, int],
     thickness: float,
 ) -> Encoding:
-    """Encoding of a trajectory; `fov` [m] and `matrix` y, x are what the file defines, 0 where it does not.
+    """Find out what a trajectory encodes; `fov` [m] and `matrix` y, x are defined in the file, or 0.
 
-    On a Cartesian grid the spacing of the samples makes the field of view, so that an oversampled readout has a wider
-    one; lines that are left out are counted by the FOV or the label LIN. Off a grid the file's FOV holds, else the
-    largest step from sample to sample, and the largest k the matrix.
+    labels : of each receiver window
+
+    On a Cartesian grid the spacing of the samples makes the field of view, so that an oversampled readout has
+    a wider one; lines that are left out are counted by the FOV or the label LIN. Off a grid the file's FOV
+    holds, else the largest step from sample to sample; the largest k makes the matrix.
     """
     imaged = np.array([not any(label.get(flag, 0) for flag in NOT_IMAGED) for label in labels], np.bool_)
     keep = imaged[trajectory.adc] if imaged.size else np.zeros(0, np.bool_)
     k, window = trajectory.k[keep], trajectory.adc[keep]
     plane = k[:, 1::-1]  # (sample, 2) y, x
-    axes = [_spacing(v, f, _lines(v, window, labels)) for v, f in zip(plane.T, fov, strict=True)]
+    axes = [_spacing(v, window, f, _lines(v, window, labels)) for v, f in zip(plane.T, fov, strict=True)]
     if all(spacing is not None for spacing in axes):
         sides = [1 / s if s else f for s, f in zip(axes, fov, strict=True)]
         counts = [
@@ -58,7 +60,7 @@ def find_encoding(
         counts = [n or max(1, 2 * math.ceil(r - ON_GRID)) for r, n in zip(reach, matrix, strict=True)]
     extent = [side or max(*sides, thickness) for side in sides]
     if _encodes_z(k):
-        spacing = _spacing(k[:, 2], thickness, 0.0)
+        spacing = _spacing(k[:, 2], window, thickness, 0.0)
         thickness = 1 / (spacing * _count(k[:, 2] / spacing, 1)) if spacing else thickness
     return Encoding(fov=(extent[0], extent[1]), matrix=(counts[0], counts[1]), thickness=thickness)
 
@@ -84,34 +86,36 @@ def on_grid(k: Real, fov: PAIR, matrix: tuple[int, int]) -> NDArray[np.intp]:
     return np.where(inside, row * matrix[1] + column, -1)
 
 
-def _spacing(values: Real, fov: float, line: float) -> float | None:
+def _spacing(values: Real, window: NDArray[np.intp], fov: float, line: float) -> float | None:
     """Cell of the grid that values of k keep to [1/m], 0 of a single value, None without a grid.
 
+    window : (sample,) of which each value is
     fov : [m] defined, 0 if not
     line : [1/m] from label LIN to the next, 0 if not known
     """
-    ascending = np.sort(values)
-    extent = float(ascending[-1] - ascending[0]) if values.size else 0.0
+    extent = float(np.ptp(values)) if values.size else 0.0
     if extent <= 1e-9 * (1 + float(np.abs(values).max(initial=0.0))):
         return 0.0
-    gaps = np.diff(ascending)
-    step = float(gaps[gaps > SAME_K * extent].min())
-    step = extent / round(extent / step)
-    if not _even(values, step):
-        return None
+    steps = np.abs(np.diff(values))[np.diff(window) == 0]
+    step = float(np.median(steps)) if steps.size else 0.0
+    if step <= SAME_K * extent:  # the samples of a window share a line
+        gaps = np.diff(np.sort(values))
+        step = float(gaps[gaps > SAME_K * extent].min())
+    step = extent / max(1, round(extent / step))
     cell = 1 / fov if fov else line or step
     cell /= max(1, round(cell / step))  # oversampled
-    return cell if _even(values, cell) else step
+    return next((c for c in (cell, step) if _even(values, c)), None)
 
 
-def _even(values: Real, step: float) -> bool:
-    """Whether the differences of values are multiples of a step."""
-    cells = (values - values[0]) / step
-    return bool(np.abs(cells - np.rint(cells)).max() <= ON_GRID)
+def _even(values: Real, cell: float) -> bool:
+    """Whether values lie on a grid of some cell, wherever its centre."""
+    turns = np.exp(2j * np.pi * values / cell)
+    off = np.angle(turns * np.conj(turns.mean())) / (2 * np.pi)
+    return bool(np.abs(off).max() <= ON_GRID)
 
 
 def _lines(values: Real, window: NDArray[np.intp], labels: Sequence[Mapping[str, int]]) -> float:
-    """Change of k [1/m] from one LIN to the next, 0 if the labels do not tell or k changes within a window."""
+    """Change of k [1/m] per LIN, 0 if the labels do not tell or k changes within a window."""
     first, at = np.unique(window, return_index=True)
     if first.size < 2 or any("LIN" not in labels[w] for w in first):
         return 0.0

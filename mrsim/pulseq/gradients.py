@@ -50,7 +50,7 @@ class GradientReader:
         return self.text.row("[GRADIENTS]", number, line, "gradient"), False
 
     def _sampled(self, number: int, line: int) -> tuple[Real, Real, float]:
-        """Times [s] after the delay, amplitudes [Hz/m], and the length of a shaped gradient [s]."""
+        """Unpack a shaped gradient: times [s] after the delay, amplitudes [Hz/m], length [s]."""
         if number not in self.samples:
             row, _ = self._row(number, line)
             shape = self.text.shape(row["shape"], row["line"]) * row["amplitude"]
@@ -79,7 +79,7 @@ class GradientReader:
     def _neighbour(
         self, blocks: list[tuple[int, ...]], durations: Real, at: int, axis: int, step: int
     ) -> Joint | None:
-        """What joins on this axis where block `at` ends (step 1) or begins (-1); None if nothing does."""
+        """Look up what joins on this axis where block `at` ends (step 1) or begins (-1)."""
         other = at + step
         while 0 <= other < len(blocks) and durations[other] == 0:
             other += step
@@ -132,7 +132,7 @@ def _trapezoid(row: Row) -> Trapezoid | None:
 
 
 def _joint(sample: float, neighbour: Joint | None) -> float:
-    """Value on the edge of a shape that files before 1.5 do not tell: 0 where nothing joins, else what continues.
+    """Value on the edge of a shape, which files before 1.5 do not tell: 0 where nothing joins.
 
     A gradient cannot jump. Two shapes on the raster meet half-way between the samples half a raster off.
     """

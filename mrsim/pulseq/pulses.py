@@ -55,15 +55,16 @@ def pulse_of(text: PulseqText, row: Row, *, turns: bool) -> tuple[Pulse, float]:
 
 
 def _timed(text: PulseqText, row: Row, shape: Complex) -> tuple[Real, float, Complex, float]:
-    """Times of the samples [s], when the pulse begins [s], and its steps [Hz] of so many seconds.
+    """Give the times of the samples [s], when the pulse begins [s], its steps [Hz] and their length [s].
 
-    Samples in the centres of equal steps are such steps. Between samples at any other times the field is a straight
-    line, cut into steps no longer than the raster; a constant one is a single step.
+    Samples in the centres of equal steps are such steps. Between samples at any other times the field is a
+    straight line, cut into steps no longer than the raster; a constant one is a single step.
     """
     raster = text.raster("RadiofrequencyRasterTime")
     kind = row.get("times", 0)
     if kind == 0:
-        return (np.arange(shape.size) + 0.5) * raster, 0.0, shape, raster
+        times = np.asarray((np.arange(shape.size) + 0.5) * raster, np.float64)
+        return times, 0.0, shape, raster
     if kind == HALF_RASTER:
         times = (np.arange(shape.size) + 1) * raster / 2
         begin, end = 0.0, (shape.size + 1) * raster / 2

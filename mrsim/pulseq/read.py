@@ -39,8 +39,8 @@ class PulseqSequence:
     fov : [m] y, x that the trajectory encodes, else what the file defines
     matrix : pixels y, x of the image that it is meant for
     thickness : [m] of the slice, by FOV z or SliceThickness
-    modulation : (sample,) [rad] phase that the author left to the reconstruction to take off, for moving the image
-        (1.5); the receiver does not
+    modulation : (sample,) [rad] phase that the author left to the reconstruction to take off, for moving the
+        image (1.5); the receiver does not
     """
 
     name: str
@@ -158,17 +158,9 @@ class _Reader:
         """All blocks that take time."""
         rows = self.text.blocks
         extensions = [self._extensions(row) for row in rows]
-        names = {
-            name
-            for listed in extensions
-            for kind, entry in listed
-            if "name" in entry
-            for name in [entry["name"]]
-        }
+        names = {entry["name"] for listed in extensions for _, entry in listed if "name" in entry}
         self.labels = dict.fromkeys(sorted(names), 0)
-        durations = np.array(
-            [self._duration(row, listed) for row, listed in zip(rows, extensions, strict=True)]
-        )
+        durations = np.array([self._duration(*both) for both in zip(rows, extensions, strict=True)])
         gradients = self.gradients.of_blocks(rows, durations)
         made = []
         for row, listed, duration, axes in zip(rows, extensions, durations, gradients, strict=True):
@@ -226,7 +218,7 @@ class _Reader:
         value = self.delays.get(entry["hint"])
         if value is None:
             return told
-        length = value / entry["factor"] + entry["offset"]
+        length = float(value / entry["factor"] + entry["offset"])
         if length < 0:
             raise ValueError(f"delay {entry['hint']} must leave at least 0 s of waiting, got {value} s")
         return length
@@ -305,7 +297,7 @@ class _Reader:
 
 
 def _with_slices(blocks: list[Block]) -> list[Block]:
-    """Count slices by the frequency of their excitation, where a file of several slices does not label them."""
+    """Count slices by the frequency of their excitation, where a file does not label them."""
     frequencies, now = [], 0.0
     for block in blocks:
         if block.rf is not None and block.rf.pulse.use == "excitation":

@@ -1,14 +1,14 @@
-"""The text of a Pulseq file 1.2 to 1.5 as tables of numbers in SI, and an error that names the line if it is none.
+"""The text of a Pulseq file 1.2 to 1.5 as tables of numbers in SI; an error names the line that is wrong.
 
-Source: Pulseq file format specification 1.4.1 (Zaitsev, Kroboth, Layton; CC BY 4.0), with the columns that 1.5.0 and
-1.5.1 add and those that 1.2 and 1.3 lack.
+Source: Pulseq file format specification 1.4.1 (Zaitsev, Kroboth, Layton; CC BY 4.0), with the columns that
+1.5.0 and 1.5.1 add and without those that 1.2 and 1.3 lack.
 """
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -81,7 +81,7 @@ class PulseqText:
 
     definitions : as they stand
     signed : whether the signature is that of the text; None without one
-    blocks : (line, number, duration in rasters or row of delays, rf, gx, gy, gz, adc, extension) of each block
+    blocks : (line, number, duration in rasters or row of delays, rf, gx, gy, gz, adc, extension)
     tables : section -> number -> row; of extensions by their name
     kinds : number of an extension -> its name
     shapes : number -> samples
@@ -112,7 +112,7 @@ class PulseqText:
         return row
 
     def shape(self, number: int, line: int) -> Real:
-        """Samples of a shape, for the event in a line."""
+        """Give the samples of a shape, for the event in a line."""
         if number not in self.shapes:
             raise self.error(line, f"shape must be defined in [SHAPES], got number {number}")
         return self.shapes[number]
@@ -294,7 +294,7 @@ class _Parser:
 
 
 def decompress(packed: Real, length: int) -> Real:
-    """Undo the run-length code of the derivative: a number that comes twice is followed by how often it still comes."""
+    """Undo the run-length coded derivative: after a number that comes twice, how often it still comes."""
     steps: list[Real] = []
     values = packed.tolist()
     i = 0
@@ -311,24 +311,3 @@ def decompress(packed: Real, length: int) -> Real:
     if shape.size != length:
         raise ValueError(f"must have {length} samples, got {shape.size}")
     return np.cumsum(shape)
-
-
-def compress(shape: Real, encode: Callable[[float], str]) -> list[str]:
-    """Lines of a shape: packed if that is shorter, else as it is; `encode` writes a number.
-
-    Steps are taken between the written values, so that their sum does not drift from the shape.
-    """
-    steps = np.diff(np.round(shape, DIGITS), prepend=0.0)
-    words = [encode(step) for step in np.round(steps, DIGITS)]
-    packed: list[str] = []
-    i = 0
-    while i < len(words):
-        run = 1
-        while i + run < len(words) and words[i + run] == words[i]:
-            run += 1
-        packed += [words[i]] if run == 1 else [words[i], words[i], str(run - 2)]
-        i += run
-    return packed if len(packed) < shape.size else [encode(value) for value in shape]
-
-
-DIGITS = 9  # decimals of the samples of a shape

@@ -63,7 +63,7 @@ def gre(n: int = 16, position: float = 0.0, labels: bool = False) -> pp.Sequence
 
 
 def tse(n: int = 8, position: float = 0.008) -> pp.Sequence:
-    """Two slices, one echo train each; excitation along y of Pulseq, refocusing along x (CPMG)."""
+    """Two slices, an echo train each; excitation along y, refocusing along x (CPMG)."""
     seq = sequence("tse")
     gx, adc, _ = line(n)
     before = pp.make_trapezoid("x", area=gx.area / 2, duration=1e-3, system=SYSTEM)
@@ -122,12 +122,16 @@ def spiral(n: int = 16) -> pp.Sequence:
     parts = []
     for channel, wave in (("x", g.real), ("y", g.imag)):
         last[channel] = (3 * wave[-1] - wave[-2]) / 2
-        part = pp.make_arbitrary_grad(channel, wave, first=0.0, last=last[channel], system=SYSTEM, max_slew=1e12)
+        part = pp.make_arbitrary_grad(
+            channel, wave, first=0.0, last=last[channel], system=SYSTEM, max_slew=1e12
+        )
         parts.append(part)
     adc = pp.make_adc(395, dwell=raster, delay=10e-6, system=SYSTEM)
     seq.add_block(*parts, adc)
     down = [
-        pp.make_extended_trapezoid(c, amplitudes=np.array([v, 0.0]), times=np.array([0.0, 4e-4]), system=SYSTEM)
+        pp.make_extended_trapezoid(
+            c, amplitudes=np.array([v, 0.0]), times=np.array([0.0, 4e-4]), system=SYSTEM
+        )
         for c, v in last.items()
     ]
     seq.add_block(*down)
@@ -154,9 +158,9 @@ def haste(n: int = 8) -> pp.Sequence:
     rise = pp.make_extended_trapezoid("z", amplitudes=[0, plateau], times=[0, gz.rise_time], system=SYSTEM)
     flat = math.ceil(pp.calc_duration(rf) / 1e-5) * 1e-5
     held = pp.make_extended_trapezoid("z", amplitudes=[plateau, plateau], times=[0, flat], system=SYSTEM)
-    low = -(flat - rf.delay - rf.center + 0.2e-3) * plateau / 1.1e-3  # rephases what follows the pulse
+    hold = 0.4e-3 + flat - rf.delay - rf.center - 0.1e-3  # rephases what follows the pulse
     back = pp.make_extended_trapezoid(
-        "z", amplitudes=[plateau, low, low, 0], times=[0, 4e-4, 1.2e-3, 1.4e-3], system=SYSTEM
+        "z", amplitudes=[plateau, -plateau, -plateau, 0], times=[0, 4e-4, hold, hold + 2e-4], system=SYSTEM
     )
     gx, adc, before = line(n)
     seq.add_block(rise)
@@ -178,7 +182,9 @@ def ute(spokes: int = 4, n: int = 16) -> pp.Sequence:
     rf = pp.make_block_pulse(
         math.radians(15), duration=0.1e-3, delay=1e-4, system=SYSTEM, use="excitation", freq_offset=300.0
     )
-    gx = pp.make_trapezoid("x", amplitude=n / 2 / FOV / 0.8e-3, flat_time=0.8e-3, rise_time=2e-4, system=SYSTEM)
+    gx = pp.make_trapezoid(
+        "x", amplitude=n / 2 / FOV / 0.8e-3, flat_time=0.8e-3, rise_time=2e-4, system=SYSTEM
+    )
     adc = pp.make_adc(n, dwell=40e-6, delay=10e-6, system=SYSTEM)
     for spoke in range(spokes):
         seq.add_block(rf)
@@ -189,7 +195,9 @@ def ute(spokes: int = 4, n: int = 16) -> pp.Sequence:
 def mprage(n: int = 4) -> pp.Sequence:
     """3-D: inversion by a hyperbolic secant, then a train of small pulses."""
     seq = sequence("mprage", thickness=0.16)
-    turn = pp.make_adiabatic_pulse("hypsec", duration=8e-3, delay=1e-4, system=SYSTEM, use="inversion", dwell=1e-5)
+    turn = pp.make_adiabatic_pulse(
+        "hypsec", duration=8e-3, delay=1e-4, system=SYSTEM, use="inversion", dwell=1e-5
+    )
     rf = pp.make_block_pulse(math.radians(7), duration=1e-4, delay=1e-4, system=SYSTEM, use="excitation")
     gx, adc, before = line(n)
     for partition in range(n):
