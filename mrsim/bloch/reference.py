@@ -146,14 +146,18 @@ def advance(spins: Isochromats, events: Events, event: int, state: State) -> Non
 def _play(
     pulse: Pulse, axis: tuple[float, float], rate: Real, change: Real, spins: Isochromats, state: State
 ) -> None:
-    """RF of phase and frequency `axis`, while the precession goes from `rate` [Hz] up by `change`."""
-    n = pulse.nutation.size
+    """RF of phase and frequency `axis`, while the precession goes from `rate` [Hz] up by `change`.
+
+    Each step is solved in the frame that turns with the RF, where its field is constant.
+    """
+    n, (phase, frequency) = pulse.nutation.size, axis
     for i, nutation in enumerate(pulse.nutation):
-        middle = (i + 0.5) * pulse.dt
-        b1 = spins.b1 * nutation * np.exp(1j * (axis[0] - 2 * np.pi * axis[1] * middle))
-        hertz = rate + change * (i + 0.5) / n
+        b1 = spins.b1 * nutation * np.exp(1j * (phase - 2 * np.pi * frequency * i * pulse.dt))
+        hertz = rate - frequency + change * (i + 0.5) / n
         relax(spins, pulse.dt / 2, state.m)
         state.m = turn(state.m, b1.real, b1.imag, 2 * np.pi * hertz * pulse.dt)
+        still = np.zeros_like(hertz)
+        state.m = turn(state.m, still, still, still + 2 * np.pi * frequency * pulse.dt)
         relax(spins, pulse.dt / 2, state.m)
     clock = state.clock + pulse.centre
     rest = pulse.duration - pulse.centre
