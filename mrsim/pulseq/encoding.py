@@ -56,13 +56,25 @@ def find_encoding(
         ]
     else:
         sides = [f or _side(plane, window) for f in fov]
-        reach = [float(np.abs(v).max(initial=0.0)) * f for v, f in zip(plane.T, sides, strict=True)]
-        counts = [n or max(1, 2 * math.ceil(r - ON_GRID)) for r, n in zip(reach, matrix, strict=True)]
+        counts = _reached(plane, axes, sides, matrix)
     extent = [side or max(*sides, thickness) for side in sides]
     if _encodes_z(k):
         spacing = _spacing(k[:, 2], window, thickness, 0.0)
         thickness = 1 / (spacing * _count(k[:, 2] / spacing, 1)) if spacing else thickness
     return Encoding(fov=(extent[0], extent[1]), matrix=(counts[0], counts[1]), thickness=thickness)
+
+
+def _reached(
+    k: Real, axes: Sequence[float | None], sides: Sequence[float], matrix: tuple[int, int]
+) -> list[int]:
+    """Matrix y, x that the largest k asks for; axes without a grid share one resolution."""
+    off = [v for v, spacing in zip(k.T, axes, strict=True) if spacing is None]
+    largest = [
+        float(np.abs(v if spacing is not None else off).max(initial=0.0))
+        for v, spacing in zip(k.T, axes, strict=True)
+    ]
+    counts = (2 * math.ceil(k_max * side - ON_GRID) for k_max, side in zip(largest, sides, strict=True))
+    return [told or max(1, n) for told, n in zip(matrix, counts, strict=True)]
 
 
 def _encodes_z(k: Real) -> bool:
@@ -128,14 +140,17 @@ def _lines(values: Real, window: NDArray[np.intp], labels: Sequence[Mapping[str,
 
 
 def _count(cells: Real, told: int) -> int:
-    """Smallest number of cells, DC at n // 2, that holds all; at least what the file tells."""
+    """Smallest number of cells, DC at n // 2, that holds all; at least what the file tells.
+
+    Where the centre of k-space lies between two samples, either may be DC.
+    """
     shift = float(np.angle(np.exp(2j * np.pi * cells).mean())) / (2 * math.pi)
-    if shift > 0.5 - ON_GRID or shift < ON_GRID - 0.5:
-        shift = 0.5  # samples on either side of the centre: the upper one is DC
-    index = np.rint(cells - shift)
-    low, high = int(-index.min()), int(index.max())
-    smallest = 2 * low + 1 if low == high else 2 * max(low, high + 1)
-    return max(smallest, told, 1)
+    counts = []
+    for choice in (0.5, -0.5) if abs(shift) > 0.5 - ON_GRID else (shift,):
+        index = np.rint(cells - choice)
+        low, high = int(-index.min()), int(index.max())
+        counts.append(2 * low + 1 if low == high else 2 * max(low, high + 1))
+    return max(min(counts), told, 1)
 
 
 def _side(k: Real, window: NDArray[np.intp]) -> float:

@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -280,7 +281,7 @@ class _Parser:
 
     def _split_shapes(self, lines: Lines) -> Iterator[tuple[int, int, Lines]]:
         starts = [i for i, (_, line) in enumerate(lines) if line.lower().startswith("shape_id")]
-        for begin, end in zip(starts, [*starts[1:], len(lines)], strict=True):
+        for begin, end in pairwise([*starts, len(lines)]):
             number, line = lines[begin]
             yield number, int(self._number(number, line.split()[-1], "samples")), lines[begin + 1 : end]
 

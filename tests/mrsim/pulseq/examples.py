@@ -9,9 +9,14 @@ import pypulseq as pp
 
 FOV, THICKNESS = 0.2, 5e-3
 SYSTEM = pp.Opts(
-    max_grad=28, grad_unit="mT/m", max_slew=150, slew_unit="T/m/s", rf_ringdown_time=20e-6, rf_dead_time=100e-6,
+    max_grad=28,
+    grad_unit="mT/m",
+    max_slew=150,
+    slew_unit="T/m/s",
+    rf_ringdown_time=20e-6,
+    rf_dead_time=100e-6,
     adc_dead_time=10e-6,
-)  # fmt: skip
+)
 
 
 def sequence(name: str, thickness: float = THICKNESS) -> pp.Sequence:
@@ -24,9 +29,16 @@ def sequence(name: str, thickness: float = THICKNESS) -> pp.Sequence:
 def slice_pulse(flip_deg: float, use: str, position: float = 0.0, duration: float = 2e-3):
     """Sinc with its gradients, moved to a slice position and with the phase of that undone in its centre."""
     rf, gz, back = pp.make_sinc_pulse(
-        math.radians(flip_deg), duration=duration, slice_thickness=THICKNESS, apodization=0.42, time_bw_product=4,
-        system=SYSTEM, return_gz=True, delay=SYSTEM.rf_dead_time, use=use,
-    )  # fmt: skip
+        math.radians(flip_deg),
+        duration=duration,
+        slice_thickness=THICKNESS,
+        apodization=0.42,
+        time_bw_product=4,
+        system=SYSTEM,
+        return_gz=True,
+        delay=SYSTEM.rf_dead_time,
+        use=use,
+    )
     rf.freq_offset = gz.amplitude * position
     rf.phase_offset = -2 * math.pi * rf.freq_offset * rf.center
     return rf, gz, back
@@ -42,14 +54,20 @@ def encode(row: int, n: int, duration: float = 1e-3):
     return pp.make_trapezoid("y", area=(row - n / 2) / FOV, duration=duration, system=SYSTEM)
 
 
-def gre(n: int = 16, position: float = 0.0, labels: bool = False) -> pp.Sequence:
+def gre(
+    n: int = 16, position: float = 0.0, labels: bool = False, shift: tuple[float, float] = (0.0, 0.0)
+) -> pp.Sequence:
+    """RF-spoiled; `shift` [m] x, y moves the image by a receiver phase 2 pi k.shift, as `mr.TransformFOV`."""
     seq = sequence("gre")
     rf, gz, back = slice_pulse(10, "excitation", position)
     gx, adc, before = line(n)
     undo, phase, step = rf.phase_offset, 0, 0
     for row in range(n):
         rf.phase_offset = undo + math.radians(phase)
-        adc.phase_offset = math.radians(phase)
+        start = -gx.area / 2 + gx.amplitude * gx.rise_time / 2
+        k_shift = start * shift[0] + (row - n / 2) / FOV * shift[1]
+        adc.phase_offset = (math.radians(phase) + 2 * math.pi * k_shift) % (2 * math.pi)
+        adc.freq_offset = gx.amplitude * shift[0]
         step = (step + 117) % 360
         phase = (phase + step) % 360
         seq.add_block(rf, gz)
@@ -62,12 +80,12 @@ def gre(n: int = 16, position: float = 0.0, labels: bool = False) -> pp.Sequence
     return seq
 
 
-def tse(n: int = 8, position: float = 0.008) -> pp.Sequence:
-    """Two slices, an echo train each; excitation along y, refocusing along x (CPMG)."""
+def tse(n: int = 8, positions: tuple[float, ...] = (-0.008, 0.008)) -> pp.Sequence:
+    """An echo train for each slice; excitation along y, refocusing along x (CPMG)."""
     seq = sequence("tse")
     gx, adc, _ = line(n)
     before = pp.make_trapezoid("x", area=gx.area / 2, duration=1e-3, system=SYSTEM)
-    for z in (-position, position):
+    for z in positions:
         rf, gz, back = slice_pulse(90, "excitation", z)
         rf.phase_offset += math.pi / 2
         adc.phase_offset = math.pi / 2
@@ -108,7 +126,7 @@ def epi(n: int = 8, ramp_sampled: bool = False) -> pp.Sequence:
 
 
 def spiral(n: int = 16) -> pp.Sequence:
-    """Archimedes' spiral on the gradient raster, which ends with a gradient that a second block takes down."""
+    """Spiral on the gradient raster; it ends with a gradient that a second block takes down."""
     seq = sequence("spiral")
     rf, gz, back = slice_pulse(30, "excitation")
     raster = SYSTEM.grad_raster_time
@@ -151,7 +169,7 @@ def radial(spokes: int = 5, n: int = 16) -> pp.Sequence:
 
 
 def haste(n: int = 8) -> pp.Sequence:
-    """Half-Fourier: the first quarter of the lines is left out; extended trapezoids with bridged amplitudes."""
+    """Half-Fourier: a quarter of the lines is left out; extended trapezoids that go on over blocks."""
     seq = sequence("haste")
     rf, gz, _ = slice_pulse(90, "excitation")
     plateau = gz.amplitude
