@@ -27,13 +27,14 @@ def sequence(name: str, thickness: float = THICKNESS) -> pp.Sequence:
 
 
 def slice_pulse(flip_deg: float, use: str, position: float = 0.0, duration: float = 2e-3):
-    """Sinc with its gradients, moved to a slice position and with the phase of that undone in its centre."""
+    """Sinc with its gradients, moved to a slice position, the phase of that undone in its centre."""
     rf, gz, back = pp.make_sinc_pulse(
         math.radians(flip_deg),
         duration=duration,
         slice_thickness=THICKNESS,
         apodization=0.42,
         time_bw_product=4,
+        dwell=1e-6 if position else 1e-5,  # on the RF raster, or with times of its own
         system=SYSTEM,
         return_gz=True,
         delay=SYSTEM.rf_dead_time,
