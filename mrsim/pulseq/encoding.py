@@ -93,6 +93,9 @@ def on_grid(k: Real, fov: PAIR, matrix: tuple[int, int]) -> NDArray[np.intp]:
     index = np.rint(cells).astype(np.intp)
     if np.abs(cells - index).max() > ON_GRID:
         return nowhere
+    for i, n in zip(index.T, matrix, strict=True):
+        if -i.min() < n / 2 == i.max():  # the same for an image of n pixels
+            i[i == n // 2] = -(n // 2)
     row, column = (index + [n // 2 for n in matrix]).T
     inside = (row >= 0) & (row < matrix[0]) & (column >= 0) & (column < matrix[1])
     return np.where(inside, row * matrix[1] + column, -1)
@@ -149,8 +152,15 @@ def _count(cells: Real, told: int) -> int:
     for choice in (0.5, -0.5) if abs(shift) > 0.5 - ON_GRID else (shift,):
         index = np.rint(cells - choice)
         low, high = int(-index.min()), int(index.max())
-        counts.append(2 * low + 1 if low == high else 2 * max(low, high + 1))
+        counts.append(_cells(low, high))
     return max(min(counts), told, 1)
+
+
+def _cells(low: int, high: int) -> int:
+    """Cells of -low to high, DC at n // 2; a line at +n/2 without one at -n/2 stands for that."""
+    if high in (low, low + 1):
+        return low + high + 1
+    return 2 * max(low, high + 1)
 
 
 def _side(k: Real, window: NDArray[np.intp]) -> float:

@@ -29,11 +29,8 @@ Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 
-def pulse_of(text: PulseqText, row: Row, *, turns: bool) -> tuple[Pulse, float]:
-    """Pulse of an RF event, with Pulseq's phases, and what its shape adds to the delay [s].
-
-    turns : the event has a frequency, so that its steps must not be longer than the raster
-    """
+def pulse_of(text: PulseqText, row: Row) -> tuple[Pulse, float]:
+    """Pulse of an RF event, with Pulseq's phases, and what its shape adds to the delay [s]."""
     magnitude = text.shape(row["magnitude"], row["line"])
     cycles = text.shape(row["phase_shape"], row["line"]) if row["phase_shape"] else np.zeros(magnitude.size)
     if cycles.size != magnitude.size or not magnitude.size:
@@ -42,9 +39,6 @@ def pulse_of(text: PulseqText, row: Row, *, turns: bool) -> tuple[Pulse, float]:
         )
     shape = row["amplitude"] * magnitude * np.exp(2j * np.pi * cycles)  # [Hz]
     times, lead, steps, dt = _timed(text, row, shape)
-    if turns:
-        n = math.ceil(dt / text.raster("RadiofrequencyRasterTime") - SLACK)
-        steps, dt = np.repeat(steps, n), dt / n
     nutation = 2 * np.pi * steps * dt
     centre = row["centre"] - lead if "centre" in row else _peak(times, shape) - lead
     use = USES.get(row.get("use", "u"), "")

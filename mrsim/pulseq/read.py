@@ -266,7 +266,7 @@ class _Reader:
         if number not in self.pulses:
             row = self.text.row("[RF]", number, line, "RF")
             phase, frequency = self._offset(row, "phase"), self._offset(row, "frequency")
-            pulse, lead = pulse_of(self.text, row, turns=frequency != 0)
+            pulse, lead = pulse_of(self.text, row)
             self.pulses[number] = Rf(
                 pulse=replace(pulse, nutation=pulse_shape(pulse.nutation, self.convention)),
                 delay=row["delay"] + lead,

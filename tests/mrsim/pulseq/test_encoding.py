@@ -89,6 +89,13 @@ def test_places_are_those_of_the_grid_with_its_centre_at_half():
     np.testing.assert_array_equal(on_grid(trajectory.k, FOV, (4, 6))[:8], [-1, 0, 1, 2, 3, 4, 5, -1])
 
 
+def test_lines_that_end_with_plus_instead_of_minus_half_are_as_good():
+    """As JEMRIS encodes: on the pixels, exp(i 2 pi k r) is the same for both."""
+    trajectory = lines(range(-1, 3), range(-4, 4))
+    assert found(trajectory)[1] == (4, 8)
+    np.testing.assert_array_equal(on_grid(trajectory.k, FOV, (4, 8))[::8], [8, 16, 24, 0])
+
+
 def test_what_is_off_the_grid_or_three_dimensional_has_no_places():
     flat = lines(range(-2, 2), range(-4, 4))
     assert not on_grid(lines(range(-2, 2), range(-4, 4), shift=0.5).k, FOV, (4, 8)).size
