@@ -14,7 +14,14 @@ if TYPE_CHECKING:
     from mrsim.store import Store
 
 # SI unit -> (unit shown, factor)
-SHOWN = {"s": ("ms", MS), "m": ("mm", MM), "rad": ("deg", DEG), "T/m": ("mT/m", 1e-3), "T": ("uT", 1e-6)}
+SHOWN = {
+    "s": ("ms", MS),
+    "m": ("mm", MM),
+    "rad": ("deg", DEG),
+    "T/m": ("mT/m", 1e-3),
+    "T": ("uT", 1e-6),
+    "s/m2": ("s/mm2", 1e6),
+}
 PHANTOM_NOTES = {
     "synthetic": "procedural head of twelve BrainWeb classes, any number of subjects, no download",
     "brainweb": "the 20 normal anatomical models of BrainWeb at 0.5 mm (mrsim fetch brainweb)",
@@ -105,6 +112,10 @@ def _shown(value: Any, unit: str) -> tuple[str, str]:  # noqa: ANN401
     shown, factor = SHOWN.get(unit, (unit, 1.0))
     if isinstance(value, tuple):
         return "x".join(_shown(side, unit)[0] for side in value), "" if unit == "1" else shown
+    if isinstance(value, bool):
+        return "yes" if value else "no", ""
+    if isinstance(value, float) and math.isnan(value):
+        return "auto", ""
     if isinstance(value, (int, float)):
         return (
             f"{round(value / factor, 9) if math.isfinite(value) else value:g}",

@@ -107,7 +107,7 @@ class TurboSpinEcho(PreparedSequence):
             for echo, line in enumerate(lines[number]):
                 ky = float(self.phase_encodes[line])
                 read = self.readout(int(line))
-                read = replace(read, labels={**read.labels, "ECO": echo})
+                read = replace(read, labels={**read.labels, "SEG": echo})
                 played += [crush, refocus, crush, gaps[1], encode(ky), read, rewind(-ky), gaps[2]]
             return [*played[:-1], self.rest([*played[:-1], spoil]), spoil]
 
