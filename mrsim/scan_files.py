@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,7 @@ def _nifti(path: Path, _: Scan, images: Images | None) -> None:
 def _npz(path: Path, scan: Scan, images: Images | None) -> None:
     """Write arrays: signal, k and time of each sample, complex images, coil and label maps, affine."""
     trajectory = scan.events.trajectory()
-    arrays = {
+    arrays: dict[str, Any] = {
         "signal": scan.signal,
         "k": trajectory.k,
         "time": trajectory.time,

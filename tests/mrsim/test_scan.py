@@ -1,4 +1,4 @@
-"""One scan from a phantom to its image: closed-form brightness where the oracle label says, for any sequence."""
+"""One scan from a phantom to its image: closed-form brightness where the oracle label says."""
 
 import math
 
