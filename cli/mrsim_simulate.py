@@ -89,7 +89,10 @@ def shorthand_options(command: F) -> F:
     "--coil-array", default="loops", show_default=True, help="Coils: loops (Biot-Savart) or birdcage."
 )
 @click.option(
-    "--b0", default="off", show_default=True, help="Off-resonance map: off, susceptibility or smooth."
+    "--b0",
+    default="off",
+    show_default=True,
+    help="Off-resonance map: off, susceptibility, smooth (random) or a NIfTI file [Hz].",
 )
 @click.option("--b0-strength", type=float, default=1.0, show_default=True, help="Factor on the map.")
 @click.option(
@@ -193,7 +196,7 @@ def run(flags: dict[str, Any]) -> Scan:
         noise=flags["noise"],
         seed=flags["seed"],
         engine=flags["engine"],
-        **({"device": flags["device"]} if flags["device"] != "cpu" else {}),
+        device=flags["device"],
     )
 
 

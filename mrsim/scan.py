@@ -189,6 +189,7 @@ def scan_phantom(
         maps=maps,
         class_names=phantom.oracle.names,
         field_strength=phantom.tissues.field_strength,
+        tissues=phantom.tissues,
         phantom=f"{phantom.name} {phantom.subject}",
         **options,
     )
@@ -207,7 +208,7 @@ def scan_spins(
     imperfections: Imperfections | None = None,
     noise: float = 0.0,
     seed: int = 0,
-    **options: Any,  # noqa: ANN401  engine, n_sub, device of mrsim.bloch.engine.acquire
+    **options: Any,  # noqa: ANN401  tissues, motion, engine, device, n_sub of `mrsim.measure.measure`
 ) -> Scan:
     """Scan spins whose positions are in the image frame of `plane`.
 
@@ -219,16 +220,23 @@ def scan_spins(
         raise ValueError(
             f"matrix of the plane must be that of the sequence, {what.events.matrix}, got {plane.matrix}"
         )
+    from mrsim.measure import PERFECT, measure
+
     # Coils and B0 belong to where spins are, gradients to where imperfections make them seem to be.
     sensitivity = coils.on_spins(spins, plane) if coils is not None else None
-    events = what.events
-    if imperfections is not None:
-        spins, events = imperfections.of_spins(spins, plane), imperfections.of_events(events)
-    signal, name, reason = _acquire(spins, events, sensitivity, **options)
+    wrong = imperfections or PERFECT
+    signal, name, reason = measure(
+        spins,
+        what.events,
+        plane,
+        coils=sensitivity,
+        field_strength=field_strength,
+        imperfections=wrong,
+        **options,
+    )
     if noise > 0:
         signal = add_noise(signal, noise, seed=seed, case=0)
-    if imperfections is not None:
-        signal = imperfections.of_signal(signal, what.events, np.random.default_rng([seed, 1]))
+    signal = wrong.of_signal(signal, what.events, np.random.default_rng([seed, 1]))
     return Scan(
         signal=signal,
         played=what,
@@ -243,17 +251,3 @@ def scan_spins(
         n_spins=spins.tissue.size,
         seconds=time.monotonic() - begin,
     )
-
-
-def _acquire(
-    spins: Spins,
-    events: Events,
-    coils: Signal | None,
-    engine: str = "auto",
-    **options: Any,  # noqa: ANN401
-) -> tuple[Signal, str, str]:
-    """Signal (coil, sample), the engine that made it, and why that one."""
-    from mrsim.bloch.engine import acquire, choose_engine
-
-    name, reason = choose_engine(events) if engine == "auto" else (engine, "asked for")
-    return acquire(spins, events, coils=coils, engine=name, **options), name, reason

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 
 from mrsim.events import Events
+from mrsim.field_files import read_field
 from mrsim.fields import COILS, FieldMap, smooth_b0, susceptibility_b0
 from mrsim.fields.coils import Extent
+from mrsim.motion import Moving
 from mrsim.plane import SlicePlane, centred_plane, check_fov
 from mrsim.recipe_parts import B0_KINDS
 from mrsim.scan import Played, Scan, scan_phantom, scan_spins
@@ -20,7 +22,7 @@ from phantoms.phantom import Phantom, PhantomSource, Spins
 from phantoms.tissues import table_for_field, tissue_table
 
 SPIN_FILES = (".phantom", ".h5")
-LABEL_MAPS = (".nii", ".nii.gz")
+VOLUMES = (".nii", ".nii.gz")
 OBJECTS = ("sphere", "cylinder", "vials")  # their tissues come with the field strength
 
 
@@ -33,7 +35,7 @@ class Setup:
     phantom_dir : folder of the BrainWeb volumes, or label maps
     tissues : name of a tissue table, or TOML file of a label map
     position : [m] along the slice normal; None is the middle of the object, of a file of spins 0
-    b0 : "off", "susceptibility" or "smooth" (random)
+    b0 : "off", "susceptibility", "smooth" (random) or a NIfTI file [Hz]
     allow_wrap : whether the object may be larger than the field of view
     seed : of the procedural brain and the random field map
     """
@@ -53,13 +55,14 @@ class Setup:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        known("b0", self.b0, B0_KINDS)
+        if not self.b0.endswith(VOLUMES):
+            known("b0", self.b0, B0_KINDS)
         known("coil_array", self.coil_array, COILS)
         if self.coils < 1:
             raise ValueError(f"coils must be at least 1, got {self.coils}")
         if not self.field_strength > 0:
             raise ValueError(f"field_strength must be positive, got {self.field_strength} T")
-        if not self.is_cloud and not self.phantom.endswith(LABEL_MAPS):
+        if not self.is_cloud and not self.phantom.endswith(VOLUMES):
             known("phantom", self.phantom, PHANTOMS)
         if self.is_cloud and self.b0 != "off":
             raise ValueError(f"b0 must be off for a file of spins, which has its own, got {self.b0!r}")
@@ -92,7 +95,7 @@ class Setup:
         return phantom.with_tissues(table)
 
     def _source(self) -> PhantomSource:
-        if self.phantom.endswith(LABEL_MAPS) or self.phantom == "nifti":
+        if self.phantom.endswith(VOLUMES) or self.phantom == "nifti":
             path = self.phantom if self.phantom != "nifti" else self.phantom_dir
             if not path or not self.tissues:
                 raise ValueError(
@@ -107,7 +110,10 @@ class Setup:
         return phantom_source(self.phantom, seed=self.seed, n_subjects=(self.subject or 0) + 1)
 
     def field_map(self, phantom: Phantom) -> FieldMap | None:
-        """Off-resonance that the head and its surroundings make, or a random one."""
+        """Off-resonance that the head and its surroundings make, a random one, or a measured one."""
+        if self.b0.endswith(VOLUMES):
+            measured = read_field(self.b0)
+            return replace(measured, values=measured.values * np.float32(self.b0_strength))
         if self.b0 == "susceptibility":
             return susceptibility_b0(phantom, strength=self.b0_strength)
         if self.b0 == "smooth":
@@ -141,8 +147,13 @@ class Setup:
         """Scan spins from a file, whose x, y and z are those of the gradients and of the image."""
         from phantoms.spin_files.files import read_spins
 
-        spins = read_spins(self.phantom).spins()
+        cloud = read_spins(self.phantom)
         position = self.position or 0.0
+        if cloud.motion:
+            if position:
+                raise ValueError(f"position must be 0 m for spins that move, got {position} m")
+            options = {"motion": Moving(motions=cloud.by_y().motion), **options}
+        spins = cloud.spins()
         matrix = what.events.matrix
         plane = SlicePlane(orientation=self.orientation, fov=fov, matrix=matrix, thickness=thickness)
         centre = [0.0, 0.0, 0.0]

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from numba import cuda
+
+# Numba warns of every launch that does not fill the GPU, which a small scan cannot help.
+warnings.filterwarnings("ignore", message="Grid size .* low occupancy")
 
 INSTALL = "pip install 'numba-cuda[cu13]' (or [cu12] for older drivers)"
 

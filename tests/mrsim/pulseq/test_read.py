@@ -141,7 +141,7 @@ def test_jemris_file_of_1_2(tmp_path):
 def test_shapes_of_1_3_meet_between_their_samples(tmp_path):
     """Edges are not in the file: 0 where nothing joins, half-way between the samples where it goes on."""
     body = (
-        "[BLOCKS]\n1 0 0 1 0 0 0 0\n2 0 0 2 0 0 0 1\n[GRADIENTS]\n1 1000 1 0\n2 1000 2 0\n"
+        "[BLOCKS]\n1 0 0 1 0 0 0 0\n2 0 0 2 0 0 0 1\n[GRADIENTS]\n1 1000 1 0\n2 600 2 0\n"
         "[EXTENSIONS]\n1 7 1 0\nextension TRIGGERS 7\n1 2 1 50 150\n"
         "[SHAPES]\nshape_id 1\nnum_samples 4\n0.25\n0.25\n2\n\nshape_id 2\nnum_samples 3\n1\n-0.5\n0\n"
     )
@@ -149,8 +149,8 @@ def test_shapes_of_1_3_meet_between_their_samples(tmp_path):
     assert isinstance(one.gx, Waveform)
     assert isinstance(two.gx, Waveform)
     np.testing.assert_allclose(one.gx.times, np.array([0, 5, 15, 25, 35, 40]) * 1e-6)
-    np.testing.assert_allclose(one.gx.amplitudes * GAMMA_BAR, [0, 250, 500, 750, 1000, 1000])
-    np.testing.assert_allclose(two.gx.amplitudes * GAMMA_BAR, [1000, 1000, 500, 500, 0])
+    np.testing.assert_allclose(one.gx.amplitudes * GAMMA_BAR, [0, 250, 500, 750, 1000, 800])
+    np.testing.assert_allclose(two.gx.amplitudes * GAMMA_BAR, [800, 600, 300, 300, 0])
     assert two.duration == pytest.approx(200e-6)  # of the trigger
 
 
@@ -179,7 +179,7 @@ def test_rf_between_given_times_is_a_straight_line(tmp_path):
 
 
 ROTATED = (
-    "[BLOCKS]\n1 40 0 1 0 0 1 1\n2 40 0 1 0 2 1 2\n[TRAP]\n1 1000 100 200 100 0\n2 500 50 200 50 20\n"
+    "[BLOCKS]\n1 40 0 1 0 0 1 1\n2 40 0 1 0 2 1 2\n3 40 0 0 1 0 1 1\n[TRAP]\n1 1000 100 200 100 0\n2 500 50 200 50 20\n"
     "[ADC]\n1 8 25000 100 0 0 0 0 0\n[EXTENSIONS]\n1 1 1 0\n2 1 2 0\n"
     "extension ROTATIONS 1\n1 0.92387953251 0 0 0.38268343236\n2 0.70710678119 0.70710678119 0 0\n"
 )
@@ -190,7 +190,7 @@ def test_rotations_turn_counter_clockwise(tmp_path):
     trajectory = read_text(tmp_path, text(5, ROTATED)).events().trajectory()
     t = (np.arange(8) + 0.5) * 25e-6
     along = 1000 * (50e-6 + t)
-    first, second = trajectory.k[:8], trajectory.k[8:]
+    first, second, third = np.split(trajectory.k, 3)
     np.testing.assert_allclose(first, np.outer(along, [math.sqrt(0.5), math.sqrt(0.5), 0]), atol=1e-9)
     started = 1000 * 300e-6 * math.sqrt(0.5)  # k of the first block goes on: no pulse was played
     flat = np.minimum(t + 30e-6, 200e-6)
@@ -199,6 +199,8 @@ def test_rotations_turn_counter_clockwise(tmp_path):
     np.testing.assert_allclose(second[:, 0] - started, along, atol=1e-9)
     np.testing.assert_allclose(second[:, 1] - started, -turned, atol=1e-9)
     np.testing.assert_allclose(second[:, 2], 0, atol=1e-9)
+    across = np.outer(along, [-math.sqrt(0.5), math.sqrt(0.5), 0])  # y, by 45 degrees
+    np.testing.assert_allclose(third - third[0], across - across[0], atol=1e-9)
 
 
 OFFSETS = (
