@@ -32,20 +32,25 @@ PHANTOM_NOTES = {
 def store_text(store: Store) -> str:
     """Describe what a store holds, line by line."""
     recipe = store.attrs.get("recipe", {})
-    te, tr = (store.coords[name] / MS for name in ("te", "tr"))
     n_y, n_x = store.shape
     spacing = " x ".join(f"{side / MM:g}" for side in store.pixel_spacing)
     state = "complete" if store.complete else f"incomplete: {store.n_done} of {store.n_subjects} subjects"
     splits = ", ".join(f"{store.indices(s).size} {s}" for s in ("train", "validation", "test"))
+    splits += f" (by {recipe.get('split', {}).get('by', 'subject')})"
     scanner, versions = recipe.get("scanner", {}), store.attrs.get("versions", {})
+    noise = f"{store.baked_noise:.0%} baked in, " if store.baked_noise else "none; levels are "
+    noise += f"shares of {store.noise_reference}"
     rows = [
         ("store", f"{store.path} (format {store.attrs['format_version']}, {state})"),
         ("title", store.attrs.get("title", "")),
         ("recipe", f"{recipe.get('name', '')}, hash {store.attrs.get('recipe_hash', '')}, seed {store.seed}"),
         ("cases", f"{store.n_cases} = {store.n_subjects} subjects x {store.slices_per_subject} slices"),
         ("split", splits),
+        ("views", str(recipe.get("slices", {}).get("orientation", ""))),
         ("image", f"{n_y} x {n_x} pixels (phase encode x readout) of {spacing} mm, {store.n_coils} coil(s)"),
-        ("timing", f"TE {te.min():.1f} to {te.max():.1f} ms, TR {tr.min():.0f} to {tr.max():.0f} ms"),
+        ("contrasts", ", ".join(store.contrasts)),
+        *_timing(store),
+        ("noise", noise),
         ("scanner", f"{scanner.get('field_strength', '?')} T, B0 {scanner.get('b0', '?')}"),
         ("classes", ", ".join(f"{i} {name}" for i, name in enumerate(store.class_names))),
         ("arrays", ", ".join(store.maps)),
@@ -54,6 +59,15 @@ def store_text(store: Store) -> str:
         ("made with", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]
     return "\n".join(f"{name:<10} {value}" for name, value in rows if value)
+
+
+def _timing(store: Store) -> list[tuple[str, str]]:
+    """One line for each contrast: the range of TE and TR over the cases."""
+    te, tr = (store.coords[name].reshape(store.n_cases, -1).T / MS for name in ("te", "tr"))
+    return [
+        (name, f"TE {e.min():.1f} to {e.max():.1f} ms, TR {r.min():.0f} to {r.max():.0f} ms")
+        for name, e, r in zip(store.contrasts or ("timing",), te, tr, strict=True)
+    ]
 
 
 def phantoms_text() -> str:
@@ -104,7 +118,7 @@ def recipes_text() -> str:
         n: tomllib.loads((RECIPE_FOLDER / f"{n}.toml").read_text(encoding="utf-8"))["title"]
         for n in recipe_names()
     }
-    return "\n".join(f"{name:<16} {title}" for name, title in titles.items())
+    return "\n".join(f"{name:<24} {title}" for name, title in titles.items())
 
 
 def _shown(value: Any, unit: str) -> tuple[str, str]:  # noqa: ANN401

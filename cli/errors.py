@@ -22,6 +22,7 @@ EXPECTED = (
     "segnets.data:DataError",
     "segnets.checkpoint:CheckpointError",
     "segnets.train:TrainingError",
+    "segnets.importers.volumes:ImportProblem",
 )
 
 

@@ -33,8 +33,9 @@ FLAGS: tuple[tuple[str, dict[str, Any], str, Callable[[Any], Any]], ...] = (
     (
         "--slices",
         {
-            "help": "Slices per subject: seranet (57, every 2 mm), contiguous (57, 1 mm apart), a count "
-            "spread over the set, or start:stop:step of it.",
+            "help": "Slices of each view: seranet (57, every 2 mm), contiguous (57, 1 mm apart), semunet "
+            "(48, every 3 mm), crdn (121 or 157, 1 mm apart), a count spread over the set, or "
+            "start:stop:step of it.",
             "show_default": _recipe("seranet"),
         },
         "slices",
@@ -43,7 +44,7 @@ FLAGS: tuple[tuple[str, dict[str, Any], str, Callable[[Any], Any]], ...] = (
     (
         "--orientation",
         {
-            "help": "Slice orientation: axial, coronal or sagittal.",
+            "help": "Slice orientation: axial, coronal, sagittal, or several with commas.",
             "show_default": _recipe("axial"),
         },
         "orientation",
@@ -76,7 +77,7 @@ FLAGS: tuple[tuple[str, dict[str, Any], str, Callable[[Any], Any]], ...] = (
     (
         "--vary",
         {
-            "help": "Uniform variation by subject [± %]: 5 for TE and TR, or te=5,tr=5,flip=10.",
+            "help": "Uniform variation [± %] by subject, or per=case: 5 for TE and TR, or te=5,tr=5,flip=10.",
             "show_default": _recipe("te=5,tr=5"),
         },
         "vary",
@@ -143,7 +144,8 @@ FLAGS: tuple[tuple[str, dict[str, Any], str, Callable[[Any], Any]], ...] = (
         "--noise",
         {
             "type": float,
-            "help": "Noise to bake into k-space [share of its RMS]; 0 keeps it clean, to add later.",
+            "help": "Noise to bake into k-space [share of the recipe's reference, mostly its RMS]; 0 keeps "
+            "it clean, to add later.",
             "show_default": _recipe("0"),
         },
         "noise",
@@ -162,6 +164,15 @@ FLAGS: tuple[tuple[str, dict[str, Any], str, Callable[[Any], Any]], ...] = (
         "--tissues",
         {"help": "Tissue table: name or TOML file.", "show_default": "of the field strength"},
         "tissues",
+        str,
+    ),
+    (
+        "--split",
+        {
+            "help": "By subject, or by slice as CRDN's paper (neighbours in training and test).",
+            "show_default": _recipe("subject"),
+        },
+        "split",
         str,
     ),
     (
@@ -187,9 +198,12 @@ FLAGS: tuple[tuple[str, dict[str, Any], str, Callable[[Any], Any]], ...] = (
 
 
 def recipe_options(command: F) -> F:
-    """Add every flag of FLAGS to a command, and the two that are switched on by naming them."""
+    """Add every flag of FLAGS to a command, and those that are switched on by naming them."""
     command = click.option(
         "--allow-wrap", is_flag=True, help="Let an object larger than the field of view fold over."
+    )(command)
+    command = click.option(
+        "--stripped", is_flag=True, help="Only the tissues to segment give signal, as after skull stripping."
     )(command)
     command = click.option(
         "--soft-labels", is_flag=True, help="Store the share of every class in each pixel as well."
@@ -206,4 +220,4 @@ def overrides(flags: dict[str, Any]) -> dict[str, Any]:
         value = flags[flag.removeprefix("--").replace("-", "_")]
         if value is not None:
             found[key] = convert(value)
-    return {**found, **{name: True for name in ("soft_labels", "allow_wrap") if flags[name]}}
+    return {**found, **{name: True for name in ("soft_labels", "stripped", "allow_wrap") if flags[name]}}

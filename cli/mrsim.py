@@ -183,7 +183,7 @@ def verify(store: str, quiet: bool) -> None:
     """Recompute the checksum of every case; damage is listed, and the exit code is 1."""
     from mrsim.store import open_store
 
-    opened = open_store(store, incomplete=True)
+    opened = open_store(store, incomplete=True, damaged=True)
     bad = list(damages(opened, quiet))
     for case, problem in bad:
         click.echo(f"case {case}: {problem}" if case >= 0 else problem)

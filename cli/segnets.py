@@ -13,6 +13,9 @@ from cli.describe_models import model_text, models_table, n_parameters
 from cli.errors import checked, one_line_errors
 from cli.options import quiet_option, version_option
 from cli.progress import progress_bar
+from cli.segnets_benchmark import benchmark, report
+from cli.segnets_import import import_data
+from cli.segnets_mask import mask as mask_command
 from cli.train_options import flag, given, train_options
 
 if TYPE_CHECKING:
@@ -34,6 +37,15 @@ device_option = click.option(
     show_default=True,
     help="Where to run.",
 )
+mask_option = click.option(
+    "--mask",
+    default="",
+    metavar="FILE|RUN",
+    help="Sampling pattern for all slices instead of lines: .npy file, or a run that has one.",
+)
+inu_option = click.option(
+    "--inu", type=float, help="Level of the intensity non-uniformity, 0.2 = 20 %  [default: the training's]."
+)
 batch_option = click.option("--batch-size", type=int, default=12, show_default=True, help="Slices at a time.")
 
 
@@ -41,6 +53,10 @@ batch_option = click.option("--batch-size", type=int, default=12, show_default=T
 @version_option("segnets")
 def main() -> None:
     """Train, evaluate and apply networks that segment directly from undersampled k-space."""
+
+
+main.add_command(mask_command)
+main.add_command(import_data)
 
 
 @main.command()
@@ -87,6 +103,8 @@ def train(model: str | None, run: str | None, pairs: tuple[str, ...], quiet: boo
     checked(check_choice, "model", model, MODELS | RECONSTRUCTORS)
     if "data" not in overrides:
         raise click.UsageError("--data is missing: the store to train on")
+    if "mask" in overrides and "rate" in overrides:
+        raise click.UsageError("--mask decides what is sampled: leave out --rate")
     overrides["options"] = checked(parse_options, model_class(model).Config, pairs)
     checked(n_parameters, model, overrides["options"])  # builds the network, without room for its weights
     config = checked(TrainConfig.for_model, model, **overrides)
@@ -127,18 +145,30 @@ def finish_training(training: Callable[[], Path], quiet: bool) -> None:
 
 
 def finish(run_dir: Path, quiet: bool) -> None:
-    """Draw the training curve and say where everything is."""
+    """Draw the training curve and the sampling pattern, and say where everything is."""
     from segnets.pictures import draw_training_curve, read_log
 
     done = int(read_log(run_dir / "log.csv")["epoch"][-1]) if (run_dir / "log.csv").is_file() else 0
     epochs = json.loads((run_dir / "config.json").read_text(encoding="utf-8"))["train"]["epochs"]
     if done and not quiet:
         click.echo(f"training curve: {draw_training_curve(run_dir)}")
+    if (run_dir / "mask.npy").is_file() and not quiet:
+        click.echo(f"sampling pattern: {draw_mask(run_dir)}")
     if done < epochs:
         click.echo(
             f"stopped after {done} of {epochs} epochs; segnets train --resume {run_dir} goes on", err=True
         )
     click.echo(str(run_dir))
+
+
+def draw_mask(run_dir: Path) -> Path:
+    """Draw the sampling pattern of a finished run as mask.png."""
+    from segnets.patterns import pattern_of_run, probability_of_run
+    from segnets.pictures import draw_pattern
+
+    path = run_dir / "mask.png"
+    pattern, probability = pattern_of_run(run_dir), probability_of_run(run_dir)
+    return draw_pattern(pattern, path, probability=probability, title=run_dir.name)
 
 
 @main.command()
@@ -163,9 +193,14 @@ def finish(run_dir: Path, quiet: bool) -> None:
     multiple=True,
     help="Share of phase-encode lines that is kept; repeatable  [default: the training's first].",
 )
+@mask_option
+@inu_option
 @which_option
 @click.option(
     "--pooled-hd95", is_flag=True, help="HD95 over both directed sets together (MedPy's definition)."
+)
+@click.option(
+    "--allow-seen", is_flag=True, help="Evaluate also on subjects of --data that RUN was trained on."
 )
 @batch_option
 @device_option
@@ -185,11 +220,14 @@ def evaluate(
     quiet: bool,
     **flags: Any,  # noqa: ANN401
 ) -> None:
-    """Score RUN on unseen subjects: Dice, Hausdorff, HD95, ASSD per slice and subject, tables and a picture.
+    """Score RUN on unseen subjects: tables per slice and subject, and a picture.
 
-    Several runs are put side by side on the same slices, masks and noise, with paired differences per subject
-    from the first one.
+    Dice, Hausdorff, HD95 and ASSD of its labels, PSNR and SSIM of the image where it makes one. Several runs
+    are put side by side on the same slices, masks and noise, with paired differences per subject from the
+    first one.
     """
+    if rate and flags["mask"]:
+        raise click.UsageError("--mask decides what is sampled: leave out --rate")
     levels = [(n, r) for n in noise or (None,) for r in rate or (None,)]
     if any(n is not None and n < 0 for n in noise) or any(not 0 < r <= 1 for r in rate):
         raise click.UsageError(f"noise must be >= 0 and rate must lie in (0, 1], got {noise} and {rate}")
@@ -251,6 +289,8 @@ def evaluate_condition(runs: tuple[str, ...], config: EvaluateConfig, out: Path 
 )
 @click.option("--noise", type=float, help="Noise level to add  [default: the training's first].")
 @click.option("--rate", type=float, help="Share of lines that is kept  [default: the training's first].")
+@mask_option
+@inu_option
 @which_option
 @batch_option
 @device_option
@@ -258,7 +298,7 @@ def evaluate_condition(runs: tuple[str, ...], config: EvaluateConfig, out: Path 
 @quiet_option
 @one_line_errors
 def predict(run: str, out: Path, form: str | None, overwrite: bool, quiet: bool, **flags: Any) -> None:  # noqa: ANN401
-    """Segment a store with the network in RUN and write the label maps."""
+    """Apply the network in RUN to a store; write its label maps, or its images where it makes none."""
     if out.exists() and not overwrite:
         raise click.ClickException(f"{out} exists; choose another --out or replace it with --overwrite")
     from segnets import predict as module
@@ -271,6 +311,9 @@ def predict(run: str, out: Path, form: str | None, overwrite: bool, quiet: bool,
     for path in module.write_prediction(prediction, out, form, overwrite=overwrite):
         click.echo(str(path))
 
+
+for command in (benchmark, report):
+    main.add_command(command)
 
 if __name__ == "__main__":
     main()

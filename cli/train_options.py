@@ -20,6 +20,9 @@ HELP = {
     "lr_gamma": "That factor.",
     "weight_decay": "L2 penalty of Adam.",
     "clip": "Largest norm of the gradient; 0 does not clip.",
+    "contrast": "Contrast of the store to train on, where it has several. Repeat for more; default: all.",
+    "inu": "Level of the intensity non-uniformity; 0.2 is 0.9 to 1.1 over the brain.",
+    "mask": "Sampling pattern for all slices instead of lines: .npy file, or a run that has one.",
     "noise": "Noise level, share of the RMS of the noise-free k-space; repeat to train on several.",
     "rate": "Share of the phase-encode lines that is kept. Repeat to train on several.",
     "n_center": "Central lines that are always kept.",
@@ -39,9 +42,9 @@ HELP = {
 }
 CHOICES = {"device": DEVICES, "precision": PRECISIONS, "resident": RESIDENT, "validate": VALIDATE}
 SWITCHES = ("compile", "channels_last")
-SEVERAL = ("noise", "rate")
+SEVERAL = ("noise", "rate", "contrast")
 WHOLE = ("epochs", "batch_size", "lr_step", "n_center", "n_cases", "seed", "devices", "validate_every")
-TEXT = ("data", "out")
+TEXT = ("data", "out", "contrast", "mask")
 
 Command = Callable[..., Any]
 
@@ -71,7 +74,7 @@ def _option(name: str, default: object) -> Callable[[Command], Command]:
         default=None,
         type=_type(name),
         multiple=name in SEVERAL,
-        metavar="STORE" if name == "data" else None,
+        metavar={"data": "STORE", "mask": "FILE|RUN"}.get(name),
         help=f"{HELP[name]}{_default(name, default)}",
     )
 

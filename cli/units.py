@@ -36,19 +36,25 @@ def pair(text: str) -> tuple[float, float]:
 
 
 def whole_pair(text: str) -> tuple[int, int]:
-    """`180x216` as two whole numbers."""
+    """`180x216` as two whole numbers; one alone would make pixels of another shape, unless that is meant."""
     y, x = pair(text)
     if not (y.is_integer() and x.is_integer()):
         raise ValueError(f"matrix must be whole numbers, got {text!r}")
+    if "x" not in text.lower():
+        raise ValueError(
+            f"matrix must be two numbers, phase encode x readout, such as 180x216, got {text!r}: "
+            f"write {text}x{text} for a square one, with --fov to match"
+        )
     return int(y), int(x)
 
 
-def variation(text: str) -> dict[str, float]:
-    """`5` (te and tr) or `te=5,tr=5,flip=10`, in percent, as relative half widths."""
+def variation(text: str) -> dict[str, float | str]:
+    """`5` (te and tr) or `te=5,flip=10,per=case`: relative half widths in percent, and how often to draw."""
     try:
         if "=" not in text:
             return {"te": float(text) * PERCENT, "tr": float(text) * PERCENT}
         pairs = (part.split("=") for part in text.split(","))
-        return {name.strip(): float(value) * PERCENT for name, value in pairs}
+        named = {name.strip(): value.strip() for name, value in pairs}
+        return {name: value if name == "per" else float(value) * PERCENT for name, value in named.items()}
     except ValueError:
         raise ValueError(f"vary must look like 5 or te=5,tr=5,flip=10 [± %], got {text!r}") from None

@@ -94,12 +94,13 @@ def _finished(recipe: Recipe, path: str | Path) -> Store | None:
 def draw_all(recipe: Recipe, source: PhantomSource) -> list[SubjectDraw]:
     """Draw every subject; automatic slices look at the phantoms."""
     spec = recipe.slices
-    axis = AXES[spec.orientation][2]
     found = []
     for rank, subject in enumerate(recipe.phantom.subjects):
-        positions: Sequence[float] = spec.positions
+        positions: list[float] = list(spec.positions)
         if not positions:
-            positions = automatic(source.load(subject), axis, len(spec.numbers)).tolist()
+            phantom = source.load(subject)
+            for view in spec.orientations:
+                positions += automatic(phantom, AXES[view][2], spec.views.count(view)).tolist()
         found.append(draw_subject(recipe, rank, positions))
     return found
 
@@ -182,9 +183,11 @@ def _layout(recipe: Recipe) -> Layout:
         pixel_spacing=(sequence.fov[0] / n_y, sequence.fov[1] / n_x),
         class_names=oracle_of(recipe).names,
         tissue_names=tuple(tissue.name for tissue in base_table(recipe).tissues),
+        contrasts=tuple(contrast.name for contrast in recipe.contrasts),
         n_coils=scanner.coils,
         b0=scanner.b0 != "off",
         csm=scanner.coils > 1,
+        inu=True,
         fractions=output.soft_labels,
         codec=output.codec,
     )

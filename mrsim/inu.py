@@ -46,7 +46,7 @@ def brain_field(coefficients: Real, inside: NDArray[np.bool_], affine: Real) -> 
 
 
 def field_at(terms: Real, ras: Real) -> Real:
-    """g at RAS points (3, ...) [m]; terms : (24,) from `brain_field`."""
+    """Evaluate g at RAS points (3, ...) [m]; terms : (24,) from `brain_field`."""
     u = (ras - terms[:3].reshape(3, *[1] * (ras.ndim - 1))) / terms[3]
     powers = u[:, None] ** np.arange(DEGREE + 1).reshape(-1, *[1] * (ras.ndim - 1))  # (axis, power, ...)
     g = np.zeros(ras.shape[1:])

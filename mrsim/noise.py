@@ -139,7 +139,7 @@ def _tissue_reference(
 
 
 def _generator(seed: int, case: int, contrast: int, level: float) -> np.random.Generator:
-    """Philox keyed by (seed, case); contrasts and levels differ in words of the counter, 2^64 blocks apart."""
+    """Philox keyed by (seed, case); contrasts and levels differ in high words of the counter."""
     if min(seed, case, contrast) < 0:
         raise ValueError(f"seed, case and contrast must not be negative, got {seed}, {case} and {contrast}")
     key = np.array((seed, case), dtype=np.uint64)

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 CLASS_COLOURS = ("#000000", "#7b4fa3", "#f28e2b", "#f4f1ea", "#4e9a8f", "#c84c4c", "#6b8fd6", "#b7a136")
 INK, PAPER = "#e8e8e8", "#111111"
 SIDE = 1.9  # [inch] of one panel
+BEHIND_TEXT = {"facecolor": PAPER, "alpha": 0.6, "edgecolor": "none", "pad": 1}
 HEADROOM = 0.5  # [inch] for the titles
 DECADES = 5  # of k-space shown
 DEFAULT_CASES = 4
@@ -45,8 +46,12 @@ def write_preview(
 
 
 def default_cases(store: Store, count: int = DEFAULT_CASES) -> list[int]:
-    """Return cases of different subjects, from low to high slices; the last is of the last subject."""
+    """Return cases of different subjects: the middle of each view, or of a single view low to high slices."""
     n, per = store.n_subjects, store.slices_per_subject
+    view = store.coords.get("orientation", np.zeros(store.n_cases))[:per]
+    if len(views := np.unique(view)) > 1:
+        middles = [np.flatnonzero(view == v)[(view == v).sum() // 2] for v in views]
+        return sorted(int(middle + i % n * per) for i, middle in enumerate(middles))
     ranks = np.rint(np.linspace(0, n - 1, min(count, max(n, 2)))).astype(int)
     heights = np.rint(np.linspace(0.2, 0.8, ranks.size) * (per - 1)).astype(int)
     return sorted({int(rank * per + height) for rank, height in zip(ranks, heights, strict=True)})
@@ -56,7 +61,6 @@ def contact_sheet(store: Store, cases: Sequence[Case], rate: float) -> Figure:
     """Draw one row per case."""
     from matplotlib.figure import Figure
 
-    orientation = store.attrs.get("recipe", {}).get("slices", {}).get("orientation", "axial")
     panels = [_panels(store, case, rate) for case in cases]
     n_y, n_x = store.shape
     aspect = (
@@ -67,38 +71,71 @@ def contact_sheet(store: Store, cases: Sequence[Case], rate: float) -> Figure:
     figure = Figure(figsize=(width, height), dpi=110, facecolor=PAPER)
     figure.subplots_adjust(0.004, 0.004, 0.996, 1 - HEADROOM / height, 0.02, 0.02)
     axes = figure.subplots(len(cases), columns, squeeze=False)
-    peak = max(float(np.abs(case.image).max()) for case in cases)
+    peaks = np.max([_peaks(case) for case in cases], axis=0)
     hz = max((_largest_b0(case) for case in cases), default=1.0) or 1.0
     for row, case in enumerate(cases):
-        for column, (title, picture, kind) in enumerate(panels[row]):
-            axis = axes[row, column]
-            _draw(axis, upright(picture, orientation), kind, peak=peak, hz=hz, aspect=_pixel_aspect(store))
+        for column, (title, picture, kind, contrast) in enumerate(panels[row]):
+            axis, shown = axes[row, column], upright(picture, case.orientation)
+            _draw(axis, shown, kind, peak=peaks[contrast], hz=hz, aspect=_pixel_aspect(store))
             if row == 0:
                 axis.set_title(title.format(hz=hz), color=INK, fontsize=8, pad=4)
+            if kind == "labels" and row == 0:
+                _legend(axis, store.class_names)
         axes[row, 0].text(
-            0.02, 0.02, _caption(case), color=INK, fontsize=6, transform=axes[row, 0].transAxes, va="bottom"
+            0.02,
+            0.02,
+            _caption(case),
+            color=INK,
+            fontsize=6,
+            transform=axes[row, 0].transAxes,
+            va="bottom",
+            bbox=BEHIND_TEXT,
         )
-    _legend(axes[0, 2], store.class_names)
     figure.suptitle(str(store.attrs.get("title", "")), color=INK, fontsize=9, y=1 - 0.06 / height)
     return figure
 
 
-def _panels(store: Store, case: Case, rate: float) -> list[tuple[str, NDArray[Any], str]]:
-    """(title, (y, x) array, how it is drawn) of each column."""
+def _of_each_contrast(case: Case) -> list[Case]:
+    return [case.contrast(name) for name in case.contrasts] or [case]
+
+
+def _peaks(case: Case) -> list[float]:
+    """Largest magnitude of the image, by contrast: each is shown at its own brightness."""
+    return [float(np.abs(one.image).max()) for one in _of_each_contrast(case)]
+
+
+def _panels(store: Store, case: Case, rate: float) -> list[tuple[str, NDArray[Any], str, int]]:
+    """(title, (y, x) array, how it is drawn, contrast) of each column.
+
+    Every contrast has its image; k-space and the zero-filled image are those of the first.
+    """
     n_center = min(CENTRE_LINES, round(rate * store.shape[0]) // 2)
     mask = fixed_mask(store.shape, rate, subject=case.subject, slice_index=case.slice, n_center=n_center)
-    zero_filled = combine_coils(centred_ifft2(case.kspace * mask), case.csm)
-    magnitude = np.sqrt((np.abs(case.kspace) ** 2).sum(axis=0))
-    panels = [
-        ("image", np.abs(case.image), "image"),
-        ("k-space, log", np.log10(np.maximum(magnitude / magnitude.max(), 10.0**-DECADES)), "log"),
-        ("oracle labels", case.labels, "labels"),
-        (f"mask, {100 * mask.mean():.0f} %", mask, "mask"),
-        ("zero-filled", np.abs(zero_filled), "image"),
+    by_contrast = _of_each_contrast(case)
+    names, first = case.contrasts or ("image",), by_contrast[0]
+    zero_filled = combine_coils(centred_ifft2(first.kspace * mask), case.csm)
+    magnitude = np.sqrt((np.abs(first.kspace) ** 2).sum(axis=0))
+    of_first = f" of {names[0]}" if case.contrasts else ""
+    images = [
+        (name, np.abs(one.image), "image", i)
+        for i, (name, one) in enumerate(zip(names, by_contrast, strict=True))
     ]
-    if case.b0 is not None:
-        panels.insert(3, ("B0, ±{hz:.0f} Hz", case.b0, "b0"))
-    return panels
+    b0 = (
+        [] if case.b0 is None else [("B0, ±{hz:.0f} Hz", np.where(case.tissue > 0, case.b0, np.nan), "b0", 0)]
+    )
+    return [
+        *images,
+        (
+            f"k-space{of_first}, log",
+            np.log10(np.maximum(magnitude / magnitude.max(), 10.0**-DECADES)),
+            "log",
+            0,
+        ),
+        ("oracle labels", case.labels, "labels", 0),
+        *b0,
+        (f"mask, {100 * mask.mean():.0f} %", mask, "mask", 0),
+        (f"zero-filled{of_first}", np.abs(zero_filled), "image", 0),
+    ]
 
 
 def _largest_b0(case: Case) -> float:
@@ -117,6 +154,7 @@ def _draw(axis: Axes, picture: NDArray[Any], kind: str, *, peak: float, hz: floa
         "b0": {"cmap": "RdBu_r", "vmin": -hz, "vmax": hz},
         "mask": {"cmap": "gray", "vmin": 0, "vmax": 1},
     }
+    axis.set_facecolor(PAPER)  # what lies outside the object has no B0
     axis.imshow(picture, interpolation="nearest", aspect=aspect, **styles[kind])
     axis.set_axis_off()
 
@@ -124,7 +162,15 @@ def _draw(axis: Axes, picture: NDArray[Any], kind: str, *, peak: float, hz: floa
 def _legend(axis: Axes, names: Sequence[str]) -> None:
     """Name the classes in their colours under the label picture's title."""
     for i, name in enumerate(names[1:], start=1):
-        axis.text(0.02, 1 - 0.055 * i, name, color=CLASS_COLOURS[i], fontsize=6, transform=axis.transAxes)
+        axis.text(
+            0.02,
+            1 - 0.055 * i,
+            name,
+            color=CLASS_COLOURS[i],
+            fontsize=6,
+            transform=axis.transAxes,
+            bbox=BEHIND_TEXT,
+        )
 
 
 def _pixel_aspect(store: Store) -> float:
@@ -138,7 +184,11 @@ def _caption(case: Case) -> str:
     if case.affine is not None and "slice_position" in case.coords:
         axis = int(np.argmax(np.abs(case.affine[:3, 2])))
         where = f"{RAS_NAMES[axis]} {1e3 * float(case.coords['slice_position']):+.0f} mm\n"
-    return (
-        f"case {case.index}, subject {case.subject}, slice {case.slice} ({case.split})\n{where}"
-        f"TE {1e3 * case.te:.1f} ms, TR {1e3 * case.tr:.0f} ms"
-    )
+    lines = [
+        f"{name}TE {1e3 * one.te:.1f} ms, TR {1e3 * one.tr:.0f} ms"
+        for name, one in zip(
+            [f"{name}: " for name in case.contrasts] or [""], _of_each_contrast(case), strict=True
+        )
+    ]
+    title = f"case {case.index}, subject {case.subject}, slice {case.slice} ({case.split})\n{where}"
+    return title + "\n".join(lines)

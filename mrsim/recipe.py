@@ -6,14 +6,16 @@ import hashlib
 import json
 import tomllib
 from collections.abc import Iterable, Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from mrsim.recipe_parts import OutputSpec, PhantomSpec, ScannerSpec, SliceSpec, SplitSpec, VarySpec
+from mrsim.noise import NOISE_REFERENCES
+from mrsim.recipe_parts import Contrast, OutputSpec, PhantomSpec, ScannerSpec, SliceSpec, SplitSpec, VarySpec
+from mrsim.recipe_resolve import built, typed, with_contrasts, with_positions, with_split, with_subjects
 from mrsim.sequences import sequence_class
-from mrsim.slices import AUTO, SLICE_SETS, selected, slice_set, spread
-from mrsim.sources import base_table, content_hash, subjects_of
+from mrsim.sources import base_table, oracle_of
 from phantoms.names import known
 
 RECIPE_FOLDER = Path(__file__).parent / "recipes"
@@ -23,7 +25,11 @@ ENGINE_NAMES = ("cartesian", "isochromat", "reference")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recipe:
-    """A data set, complete: the same recipe and software give the same bytes. All values are SI."""
+    """A data set, complete: the same recipe and software give the same bytes. All values are SI.
+
+    sequence : frozen parameters, of the class that `sequence_name` stands for; with contrasts, of the first
+    contrasts : scans of the same slices; () is a single one, whose k-space has no axis "contrast"
+    """
 
     name: str
     title: str = ""
@@ -32,7 +38,8 @@ class Recipe:
     phantom: PhantomSpec = field(default_factory=PhantomSpec)
     slices: SliceSpec = field(default_factory=SliceSpec)
     sequence_name: str = "spin-echo"
-    sequence: Any  # frozen parameters, of the class that `sequence_name` stands for
+    sequence: Any
+    contrasts: tuple[Contrast, ...] = ()
     vary: VarySpec = field(default_factory=VarySpec)
     scanner: ScannerSpec = field(default_factory=ScannerSpec)
     output: OutputSpec = field(default_factory=OutputSpec)
@@ -42,15 +49,25 @@ class Recipe:
         known("engine", self.engine, ENGINE_NAMES)
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must lie in [0, 2**63), got {self.seed}")
-        self._check_extremes()
+        for sequence in self.sequences:
+            self._check_extremes(sequence)
+            for name in GEOMETRY:
+                value, first = getattr(sequence, name), getattr(self.sequence, name)
+                if value != first:
+                    raise ValueError(f"{name} must be the same for all contrasts, got {first} and {value}")
 
-    def _check_extremes(self) -> None:
+    @property
+    def sequences(self) -> tuple[Any, ...]:
+        """Sequence of each contrast, or the only one."""
+        return tuple(contrast.sequence for contrast in self.contrasts) or (self.sequence,)
+
+    def _check_extremes(self, sequence: Any) -> None:  # noqa: ANN401
         """Refuse a variation at whose ends the sequence would be impossible."""
         half = {name: getattr(self.vary, name) for name in ("te", "tr", "flip")}
         for sign in (-1, 1):
             ends = {"te": 1 + sign * half["te"], "tr": 1 - sign * half["tr"], "flip": 1 + sign * half["flip"]}
             try:
-                replace(self.sequence, **{k: getattr(self.sequence, k) * end for k, end in ends.items()})
+                replace(sequence, **{k: getattr(sequence, k) * end for k, end in ends.items()})
             except ValueError as error:
                 varied = ", ".join(f"{name} by {value:.3g}" for name, value in half.items() if value)
                 raise ValueError(f"{error} (which may be drawn with vary {varied})") from None
@@ -58,7 +75,10 @@ class Recipe:
     def as_dict(self) -> dict[str, Any]:
         """Return sections of plain values as TOML and JSON know them, SI."""
         tree = asdict(self)
-        tree["sequence"] = {"name": tree.pop("sequence_name"), **tree["sequence"]}
+        tree["sequence"] = _with_name(tree.pop("sequence_name"), tree["sequence"])
+        contrasts = {c["name"]: _with_name(c["sequence_name"], c["sequence"]) for c in tree.pop("contrasts")}
+        if contrasts:
+            tree["contrasts"] = contrasts
         plain: dict[str, Any] = json.loads(json.dumps(tree))  # tuples become lists
         return plain
 
@@ -66,9 +86,10 @@ class Recipe:
         """Return the recipe as a file that `load_recipe` reads back to the same data set."""
         tree = self.as_dict()
         lines = [f"{name} = {_toml(value)}" for name, value in tree.items() if not isinstance(value, dict)]
-        for section, values in tree.items():
-            if isinstance(values, dict):
-                lines += ["", f"[{section}]", *(f"{name} = {_toml(value)}" for name, value in values.items())]
+        tables = {name: value for name, value in tree.items() if isinstance(value, dict)}
+        tables |= {f"contrasts.{_toml(name)}": c for name, c in tables.pop("contrasts", {}).items()}
+        for section, values in tables.items():
+            lines += ["", f"[{section}]", *(f"{name} = {_toml(value)}" for name, value in values.items())]
         return "\n".join(lines) + "\n"
 
     @property
@@ -88,14 +109,30 @@ SECTIONS: dict[str, type[Any]] = {
     "split": SplitSpec,
 }
 TOP = ("name", "title", "seed", "engine")
+UNTITLED = ("name", "title", "seed", "path", "tissues")  # what no title speaks of
+GEOMETRY = ("fov", "matrix", "thickness")  # what the contrasts of one slice have in common
 
 # What `load_recipe` and the command line call `phantom` and `slices` are keys of the sections of that name.
-RENAMED = {"phantom": ("phantom", "source"), "slices": ("slices", "select"), "sequence": ("sequence", "name")}
+RENAMED = {
+    "phantom": ("phantom", "source"),
+    "slices": ("slices", "select"),
+    "sequence": ("sequence", "name"),
+    "split": ("split", "by"),
+}
+
+
+def _with_name(name: str, sequence: dict[str, Any]) -> dict[str, Any]:
+    return {"name": name, **sequence}
 
 
 def _toml(value: object) -> str:
     """One value; JSON writes strings, booleans, numbers and lists as TOML does."""
-    return json.dumps(value, ensure_ascii=False)
+    return json.dumps(value, ensure_ascii=False, default=_plain)
+
+
+def _plain(value: object) -> object:
+    """Write what is no JSON yet: ranges as lists, paths as text."""
+    return list(value) if isinstance(value, Iterable) else str(value)
 
 
 def recipe_names() -> tuple[str, ...]:
@@ -107,11 +144,15 @@ def load_recipe(name_or_path: str | Path, **overrides: Any) -> Recipe:  # noqa: 
     """Load the recipe of this name or file, with some values replaced, checked and resolved.
 
     overrides : keys of any section by their own names (`te`, `matrix`, `subjects` ...), SI; `phantom` is
-        the source, `slices` a set, a count or a range, `vary` a number for te and tr, or a dict
+        the source, `slices` a set, a count or a range, `split` "subject" or "slice", `vary` a number for te
+        and tr, or a dict
     ValueError for unknown keys and impossible values, naming rule, value and unit.
     """
     tree = _read(name_or_path)
+    shipped = deepcopy(tree)
     _apply(tree, overrides)
+    if (changed := _changed(shipped, tree, overrides)) and tree.get("title") == shipped.get("title"):
+        tree["title"] = f"{tree.get('title', tree['name'])} (changed: {', '.join(changed)})"
     recipe = _resolved(tree)
     for name in ("test", "validation"):
         for subject in overrides.get(name, ()):
@@ -138,7 +179,7 @@ def _read(name_or_path: str | Path) -> dict[str, Any]:
     except ValueError as error:
         raise ValueError(f"recipe {path} must be TOML: {error}") from None
     tree.setdefault("name", path.stem)
-    return {name: dict(value) if isinstance(value, dict) else value for name, value in tree.items()}
+    return tree
 
 
 def _sequence_fields(tree: Mapping[str, Any]) -> tuple[type[Any], tuple[str, ...]]:
@@ -150,27 +191,59 @@ def _apply(tree: dict[str, Any], overrides: Mapping[str, Any]) -> None:
     """Put every override into its section."""
     overrides = dict(overrides)
     if "sequence" in overrides:
-        tree["sequence"] = {**tree.get("sequence", {}), "name": overrides.pop("sequence")}
+        _put_sequence(tree, "name", overrides.pop("sequence"))
     if "vary" in overrides and not isinstance(overrides["vary"], Mapping):
         overrides["vary"] = {"te": overrides["vary"], "tr": overrides["vary"]}
     if "phantom" in overrides and overrides["phantom"] != tree.get("phantom", {}).get("source", "synthetic"):
-        tree["phantom"] = {"vary_tissues": tree.get("phantom", {}).get("vary_tissues", True)}
-        tree.pop("split", None)  # the subjects of another source
+        kept = ("vary_tissues", "classes", "stripped")
+        tree["phantom"] = {k: v for k, v in tree.get("phantom", {}).items() if k in kept}
+        by = tree.pop("split", {}).get("by")  # the subjects of another source
+        tree["split"] = {"by": by} if by else {}
     if overrides.get("orientation") == "sagittal" and not {"matrix", "fov"} & overrides.keys():
         for name in ("matrix", "fov"):  # a head is longer from back to front, now the phase-encode axis
-            tree["sequence"][name] = list(reversed(tree["sequence"][name]))
+            _put_sequence(tree, name, list(reversed(tree["sequence"][name])))
     if {"slices", "orientation"} & overrides.keys():
-        for name in ("numbers", "positions"):
+        for name in ("numbers", "views", "positions"):
             tree.get("slices", {}).pop(name, None)
     places = _places(tree)
     for name, value in overrides.items():
         section, key = places[known("recipe parameter", name, places)]
         if section == "vary" and isinstance(value, Mapping):
             tree["vary"] = {**tree.get("vary", {}), **value}
+        elif section == "sequence":
+            _put_sequence(tree, key, value)
         elif section:
             tree.setdefault(section, {})[key] = value
         else:
             tree[key] = value
+
+
+def _put_sequence(tree: dict[str, Any], name: str, value: object) -> None:
+    """Set a sequence parameter for all contrasts; ValueError where the recipe gives them different ones."""
+    contrasts = tree.get("contrasts", {})
+    own = [table[name] for table in contrasts.values() if name in table]
+    if own and (len(own) < len(contrasts) or any(other != own[0] for other in own)):
+        what = "sequence" if name == "name" else name
+        raise ValueError(
+            f"{what} must be set by contrast, because {', '.join(contrasts)} differ in it: in a recipe file "
+            f"(mrsim recipes {tree['name']} prints this one), got {value}"
+        )
+    for table in contrasts.values():
+        table.pop(name, None)
+    tree.setdefault("sequence", {})[name] = value
+
+
+def _changed(old: Mapping[str, Any], new: Mapping[str, Any], overrides: Mapping[str, Any]) -> list[str]:
+    """Names of the overrides that make this another data set than the recipe's title says."""
+    places = _places(new)
+    found = []
+    for name in overrides:
+        section, key = places[name]
+        before, after = (tree.get(section, {}) if section else tree for tree in (old, new))
+        same = before == after if not key else _toml(before.get(key)) == _toml(after.get(key))
+        if not same and name not in UNTITLED:
+            found.append(name)
+    return found
 
 
 def _places(tree: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
@@ -185,76 +258,15 @@ def _places(tree: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
 
 def _resolved(tree: Mapping[str, Any]) -> Recipe:
     for name in tree:
-        known("recipe key", name, (*TOP, *SECTIONS, "sequence"))
-    sequence = dict(tree.get("sequence", {}))
-    sequence_name = str(sequence.pop("name", "spin-echo"))
-    cls, _ = _sequence_fields(tree)
-    parts = {name: _built(section, name, tree.get(name, {})) for name, section in SECTIONS.items()}
-    parts["phantom"] = _with_subjects(parts["phantom"])
-    parts["slices"] = _with_positions(parts["slices"])
-    parts["split"] = _with_split(parts["split"], parts["phantom"].subjects)
-    top = _typed(Recipe, "recipe", {name: tree[name] for name in TOP if name in tree})
-    recipe = Recipe(sequence_name=sequence_name, sequence=_built(cls, "sequence", sequence), **top, **parts)
+        known("recipe key", name, (*TOP, *SECTIONS, "sequence", "contrasts"))
+    parts = {name: built(section, name, tree.get(name, {})) for name, section in SECTIONS.items()}
+    sequence_name, sequence, contrasts = with_contrasts(tree.get("sequence", {}), tree.get("contrasts", {}))
+    parts["phantom"] = with_subjects(parts["phantom"])
+    parts["slices"] = with_positions(parts["slices"])
+    parts["split"] = with_split(parts["split"], parts["phantom"].subjects, parts["slices"].numbers)
+    top = typed(Recipe, "recipe", {name: tree[name] for name in TOP if name in tree})
+    recipe = Recipe(sequence_name=sequence_name, sequence=sequence, contrasts=contrasts, **top, **parts)
     base_table(recipe)  # there is one at this field strength
+    classes = (name.lower() for name in oracle_of(recipe).names[1:])
+    known("noise_reference", recipe.output.noise_reference.lower(), (*NOISE_REFERENCES, *classes))
     return recipe
-
-
-def _built(cls: type[Any], section: str, values: Mapping[str, Any]) -> Any:  # noqa: ANN401
-    if not isinstance(values, Mapping):
-        raise ValueError(f"[{section}] must be a table of values, got {values!r}")
-    names = [f.name for f in fields(cls)]
-    for name in values:
-        known(f"key of [{section}]", name, names)
-    return cls(**_typed(cls, section, values))
-
-
-def _typed(cls: type[Any], section: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Bring the values to the types of the class's defaults; an integer will do for a float."""
-    defaults = {f.name: f.default for f in fields(cls)}
-    return {name: _as_type(f"{section}.{name}", value, defaults[name]) for name, value in values.items()}
-
-
-def _as_type(name: str, value: Any, default: Any) -> Any:  # noqa: ANN401
-    wanted = type(default) if isinstance(default, (bool, int, float, str, tuple)) else str
-    if wanted is tuple and isinstance(value, Iterable) and not isinstance(value, str):
-        return tuple(value)
-    if wanted is float and isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value)
-    if (wanted is str and isinstance(value, (str, Path))) or type(value) is wanted:
-        return str(value) if wanted is str else value
-    if wanted is str and isinstance(value, int) and name == "slices.select":
-        return str(value)
-    raise ValueError(f"{name} must be of type {wanted.__name__}, got {value!r}")
-
-
-def _with_subjects(spec: PhantomSpec) -> PhantomSpec:
-    """All subjects by number, checked against the source; the files of a nifti source are hashed."""
-    return replace(spec, subjects=subjects_of(spec), content=content_hash(spec))
-
-
-def _with_positions(spec: SliceSpec) -> SliceSpec:
-    """Slice numbers and positions of a named set, of a range of one, or as given."""
-    if spec.positions:
-        return replace(spec, numbers=spec.numbers or tuple(range(len(spec.positions))))
-    if spec.of == AUTO and spec.select not in SLICE_SETS:
-        count = int(spec.select) if spec.select.isdigit() else 0
-        return replace(spec, numbers=spread(count, max(count, 1)))
-    name = spec.select if spec.select in SLICE_SETS else spec.of
-    if name == AUTO or (spec.select != name and not set(spec.select) <= set("0123456789:- ")):
-        known("slices", spec.select, SLICE_SETS)
-    positions = slice_set(name, spec.orientation)
-    numbers = tuple(range(len(positions))) if spec.select == name else selected(spec.select, len(positions))
-    return replace(spec, of=name, numbers=numbers, positions=tuple(positions[i] for i in numbers))
-
-
-def _with_split(spec: SplitSpec, subjects: tuple[int, ...]) -> SplitSpec:
-    """Test and validation subjects by number, of those that are in the data set."""
-    test = tuple(s for s in subjects if s in spec.test)
-    rest = tuple(s for s in subjects if s not in test)
-    if not spec.test and spec.test_last:
-        test = rest[max(1, len(rest) - spec.test_last) :]
-        rest = tuple(s for s in rest if s not in test)
-    validation = tuple(s for s in rest if s in spec.validation)
-    if not spec.validation and spec.validation_last:
-        validation = rest[max(1, len(rest) - spec.validation_last) :]
-    return SplitSpec(test=test, validation=validation)

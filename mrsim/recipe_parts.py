@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
+from mrsim.classes import CLASS_SETS
 from mrsim.slices import AUTO, SLICE_SETS
 from phantoms.names import known
 
@@ -12,6 +14,7 @@ B0_KINDS = ("off", "susceptibility", "smooth")
 PER = ("subject", "case")
 CODECS = ("none", "zstd")
 ORIENTATIONS = ("axial", "coronal", "sagittal")
+SPLITS_BY = ("subject", "slice")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -21,6 +24,8 @@ class PhantomSpec:
     source: str = "synthetic"
     subjects: tuple[int, ...] = ()  # () is all that the source has
     tissues: str = ""  # tissue table or TOML file; "" is the default at the field strength
+    classes: str = ""  # of the oracle: "" as the source has them, or a name in mrsim.classes
+    stripped: bool = False  # only the tissues to segment give signal, as after skull stripping
     vary_tissues: bool = True  # T1, T2 and PD differ from subject to subject
     spacing: float = 0.0  # [m] 0 is the source's own
     path: str = ""
@@ -30,6 +35,11 @@ class PhantomSpec:
         from phantoms import PHANTOMS
 
         known("phantom", self.source, PHANTOMS)
+        known("classes", self.classes, ("", *CLASS_SETS))
+        if self.classes and self.source == "nifti":
+            raise ValueError(
+                f"classes must be those of the table for the phantom nifti, got {self.classes!r}"
+            )
         if len(set(self.subjects)) != len(self.subjects):
             raise ValueError(f"subjects must be different, got {', '.join(map(str, self.subjects))}")
         if self.spacing and self.source != "synthetic":
@@ -40,18 +50,39 @@ class PhantomSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SliceSpec:
-    """Which planes are scanned; `numbers` and `positions` [m] follow from `select`, unless automatic."""
+    """Which planes are scanned; `numbers`, `views`, `positions` [m] follow from `select`, unless automatic.
 
-    orientation: str = "axial"
+    With several orientations `select` picks from the set of each, and the slices are numbered through.
+    """
+
+    orientation: str = "axial"  # or several: "coronal, sagittal, axial"
     select: str = "seranet"
     of: str = "seranet"  # the set that a count or a range picks from; "auto" asks the phantom
     numbers: tuple[int, ...] = ()
+    views: tuple[str, ...] = ()  # orientation of each slice
     positions: tuple[float, ...] = ()
     allow_wrap: bool = False  # whether the object may be larger than the field of view
 
     def __post_init__(self) -> None:
-        known("orientation", self.orientation, ORIENTATIONS)
+        for name in self.orientations:
+            known("orientation", name, ORIENTATIONS)
+        if len(set(self.orientations)) != len(self.orientations):
+            raise ValueError(f"orientation must name each view once, got {self.orientation!r}")
         known("slices.of", self.of, (*SLICE_SETS, AUTO))
+
+    @property
+    def orientations(self) -> tuple[str, ...]:
+        """The views, in the order of the slices."""
+        return tuple(name.strip() for name in self.orientation.split(","))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Contrast:
+    """One of several scans of the same slices; its sequence has the geometry of the others."""
+
+    name: str
+    sequence_name: str
+    sequence: Any  # frozen parameters, of the class that `sequence_name` stands for
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -107,9 +138,17 @@ class OutputSpec:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitSpec:
-    """Subjects held out, by number, or the last so many; all others train."""
+    """Subjects held out, by number, or the last so many; all others train.
 
+    by : "slice" is CRDN's split: of every five slices of a subject the second and the fourth are for the
+        test, whose neighbours are trained on. It is for comparison with that paper only.
+    """
+
+    by: str = "subject"
     test: tuple[int, ...] = ()
     validation: tuple[int, ...] = ()
     test_last: int = 0
     validation_last: int = 0
+
+    def __post_init__(self) -> None:
+        known("split", self.by, SPLITS_BY)

@@ -11,11 +11,16 @@ from phantoms.phantom import Phantom
 MM = 1e-3
 AREA_SHARE = 0.1  # of the largest area of oracle tissue: what a slice must show to be worth scanning
 
-# set -> orientation -> (first, step, count): slice centres in mm RAS. The axial "seranet" set has GM > 20 cm2
-# and WM > 10 cm2 in each of the 20 BrainWeb brains; the others cover the same brains in as many slices.
+# set -> orientation -> (first, step, count): slice centres in mm RAS.
+# "seranet": the axial one has GM > 20 cm2 and WM > 10 cm2 in each of the 20 BrainWeb brains; the others cover
+# the same brains in as many slices. "contiguous": its 57 slices without gaps.
+# "semunet": 48 slices 3 mm apart, as in MRBrainS13. "crdn": the 1 mm BrainWeb grid (181 x 217 x 181) without
+# 30 slices at each end: 157 coronal, 121 sagittal and 121 axial ones, 399 in all.
 SLICE_SETS: dict[str, dict[str, tuple[int, int, int]]] = {
     "seranet": {"axial": (-45, 2, 57), "coronal": (-74, 2, 57), "sagittal": (-56, 2, 57)},
     "contiguous": {"axial": (-10, 1, 57), "coronal": (-46, 1, 57), "sagittal": (-28, 1, 57)},
+    "semunet": {"axial": (-60, 3, 48), "coronal": (-87, 3, 48), "sagittal": (-69, 3, 48)},
+    "crdn": {"axial": (-42, 1, 121), "coronal": (-96, 1, 157), "sagittal": (-60, 1, 121)},
 }
 
 
@@ -37,15 +42,27 @@ def selected(text: str, size: int) -> tuple[int, ...]:
     try:
         parts = [int(part) if part.strip() else None for part in text.split(":")]
     except ValueError:
-        raise ValueError(
-            f"slices must be one of {', '.join(SLICE_SETS)}, a count or start:stop:step, got {text!r}"
-        ) from None
+        raise ValueError(what_slices_may_be(text)) from None
     if len(parts) == 1:
         return spread(parts[0] or 0, size)
     numbers = tuple(range(size)[slice(*parts)]) if len(parts) <= 3 and parts[2:] != [0] else ()
     if not numbers:
         raise ValueError(f"slices must pick some of the {size} slices 0 to {size - 1}, got {text!r}")
     return numbers
+
+
+def what_slices_may_be(text: str) -> str:
+    """Sentence for a `text` that says no slices, with the nearest set."""
+    try:
+        known("slices", text, SLICE_SETS)
+    except ValueError as error:
+        hint = str(error).partition(repr(text))[2]
+    else:
+        hint = ""
+    return (
+        f"slices must be one of {', '.join(SLICE_SETS)}, a count such as 20 (spread over the set), "
+        f"or a range of the set such as 0:57:3, got {text!r}{hint}"
+    )
 
 
 def spread(count: int, size: int) -> tuple[int, ...]:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mrsim.classes import CLASS_SETS
 from phantoms import phantom_source
 from phantoms.phantom import BRAIN_ORACLE, OracleClasses, PhantomSource
 from phantoms.tissues import TISSUE_TABLES, TissueTable, table_for_field, tissue_table
@@ -77,12 +79,23 @@ def base_table(recipe: Recipe) -> TissueTable:
     return table
 
 
+def drawn_table(recipe: Recipe, table: TissueTable) -> TissueTable:
+    """Return `table` as it is scanned: stripped, only the tissues to segment give signal."""
+    if not recipe.phantom.stripped:
+        return table
+    pairs = zip(table.tissues, oracle_of(recipe).of_tissue, strict=True)
+    tissues = tuple(
+        tissue if label else replace(tissue, pd=0.0, t1=0.0, t2=0.0, t2star=0.0) for tissue, label in pairs
+    )
+    return replace(table, tissues=tissues)
+
+
 def oracle_of(recipe: Recipe) -> OracleClasses:
     """Return the oracle classes of the source."""
     if recipe.phantom.source == "nifti":
         oracle: OracleClasses = _table_file(recipe.phantom).oracle
         return oracle
-    return BRAIN_ORACLE
+    return CLASS_SETS.get(recipe.phantom.classes, BRAIN_ORACLE)
 
 
 def provenance(source: PhantomSource) -> dict[str, str]:

@@ -5,26 +5,34 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
 
 from mrsim.store import open_store
 from segnets.checkpoint import load_model
+from segnets.conditions import OWN
 from segnets.data import DataError
 from segnets.evaluate import Evaluation, pick_device, show_cases, typical_cases
 from segnets.pictures import Example
-from segnets.scores import summarise
+from segnets.scores import IMAGE_METRICS, summarise, summarise_image
 from segnets.statistics import PairedTest, compare, with_holm
 from segnets.tables import Table, interval_note, show
+
+DICE, PSNR = "mean_dice", "psnr"
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class Comparison:
     """Evaluations of the same cases; every test is against the first one.
 
-    tests : one per evaluation after the first, on the subjects' mean tissue Dice (pooled), p after Holm
+    metric : "mean_dice", the subjects' mean tissue Dice (pooled); "psnr" where some make no labels
+    tests : one per evaluation after the first, on that metric, p after Holm
     """
 
     evaluations: tuple[Evaluation, ...]
     names: tuple[str, ...]  # one per evaluation, all different
+    metric: str
     tests: tuple[PairedTest, ...]
 
     def __post_init__(self) -> None:
@@ -36,13 +44,31 @@ class Comparison:
                     f"got {first.title} and {other.title}"
                 )
 
+    @property
+    def segments(self) -> bool:
+        """Whether all make labels."""
+        return self.metric == DICE
+
+    @property
+    def make_images(self) -> bool:
+        """Whether all make images."""
+        return all(evaluation.makes_image for evaluation in self.evaluations)
+
 
 def compared(evaluations: Sequence[Evaluation]) -> Comparison:
     """Put evaluations side by side; DataError unless they are of the same cases under the same condition."""
     first, *others = evaluations
-    tests = [compare(_mean_dice(first), _mean_dice(other)) for other in others if len(_mean_dice(first))]
+    metric = DICE if all(e.segments for e in evaluations) else PSNR
+    if metric == PSNR and not all(e.makes_image for e in evaluations):
+        blind = next(e for e in evaluations if not e.segments)
+        alone = next(e for e in evaluations if not e.makes_image)
+        raise DataError(f"{blind.name} makes no labels and {alone.name} no image: nothing to compare")
+    values = [_per_subject(evaluation, metric) for evaluation in (first, *others)]
+    tests = [compare(values[0], other) for other in values[1:] if values[0]]
     names = _distinct([e.run.train.model for e in evaluations], [e.name for e in evaluations])
-    return Comparison(evaluations=tuple(evaluations), names=names, tests=tuple(with_holm(tests)))
+    return Comparison(
+        evaluations=tuple(evaluations), names=names, metric=metric, tests=tuple(with_holm(tests))
+    )
 
 
 def _cases(evaluation: Evaluation) -> tuple[object, ...]:
@@ -50,8 +76,8 @@ def _cases(evaluation: Evaluation) -> tuple[object, ...]:
     return evaluation.recipe_hash, rows
 
 
-def _mean_dice(evaluation: Evaluation) -> list[float]:
-    return [subject.mean("dice") for subject in evaluation.subjects]
+def _per_subject(evaluation: Evaluation, metric: str) -> list[float]:
+    return [s.mean("dice") if metric == DICE else s.psnr for s in evaluation.subjects]
 
 
 def _distinct(models: Sequence[str], runs: Sequence[str]) -> tuple[str, ...]:
@@ -63,31 +89,32 @@ def _distinct(models: Sequence[str], runs: Sequence[str]) -> tuple[str, ...]:
 
 
 def comparison_table(comparison: Comparison) -> Table:
-    """One row per network: Dice per tissue and mean, HD95, and the paired difference from the first."""
+    """One row per network: Dice, HD95, PSNR, SSIM as far as all have them, and the paired difference."""
     first = comparison.evaluations[0]
     rows = []
-    for i, evaluation in enumerate(comparison.evaluations):
-        dice, hd95 = summarise(evaluation.subjects, "dice"), summarise(evaluation.subjects, "hd95")
-        rows.append(
-            (
-                comparison.names[i],
-                f"{evaluation.n_parameters:,}",
-                *(show(interval, "dice", bounds=False) for interval in dice[:-1]),
-                show(dice[-1], "dice"),
-                show(hd95[-1], "hd95", bounds=False),
-                *(_difference(comparison.tests[i - 1]) if i else ("", "")),
-            )
-        )
-    header = (
-        "",
-        "Parameters",
-        *first.tissues,
-        "Mean Dice",
-        "HD95 [mm]",
-        f"Mean - {comparison.names[0]}",
-        "p",
-    )
-    return Table(header=header, rows=tuple(rows), title=_title(first), notes=_notes(comparison))
+    for i, (name, evaluation) in enumerate(zip(comparison.names, comparison.evaluations, strict=True)):
+        row = [name, f"{evaluation.n_parameters:,}"]
+        row += _dice_cells(evaluation) if comparison.segments else []
+        row += _image_cells(evaluation) if comparison.make_images else []
+        rows.append((*row, *(_difference(comparison.tests[i - 1]) if i else ("", ""))))
+    labels = (*first.tissues, "Mean Dice", "HD95 [mm]") if comparison.segments else ()
+    images = ("PSNR [dB]", "SSIM") if comparison.make_images else ()
+    what = "Mean" if comparison.segments else "PSNR"
+    header = ("", "Parameters", *labels, *images, f"{what} - {comparison.names[0]}", "p")
+    return Table(header=header, rows=tuple(rows), title=_title(comparison), notes=_notes(comparison))
+
+
+def _dice_cells(evaluation: Evaluation) -> list[str]:
+    *tissues, mean = summarise(evaluation.subjects, "dice")
+    hd95 = summarise(evaluation.subjects, "hd95")[-1]
+    cells = [show(interval, "dice", bounds=False) for interval in tissues]
+    return [*cells, show(mean, "dice"), show(hd95, "hd95", bounds=False)]
+
+
+def _image_cells(evaluation: Evaluation) -> list[str]:
+    return [
+        show(summarise_image(evaluation.subjects, metric), metric, bounds=False) for metric in IMAGE_METRICS
+    ]
 
 
 def _difference(test: PairedTest) -> tuple[str, str]:
@@ -96,32 +123,38 @@ def _difference(test: PairedTest) -> tuple[str, str]:
     return f"{d.mean:+.4f}{bounds}", "-" if test.p_holm is None else f"{test.p_holm:.3g}"
 
 
-def _title(first: Evaluation) -> str:
-    c = first.config
-    return (
-        f"{c.split} split of {Path(c.data).name}: noise {100 * (c.noise or 0):g} %, "
-        f"{100 * (c.rate or 0):g} % of the lines. Dice pooled per subject."
-    )
+def _title(comparison: Comparison) -> str:
+    c = comparison.evaluations[0].config
+    own = [
+        n for n, e in zip(comparison.names, comparison.evaluations, strict=True) if e.config.sampling == OWN
+    ]
+    patterns = f" ({', '.join(own)}: in a pattern of its own)" if own and c.sampling != OWN else ""
+    dice = " Dice pooled per subject." if comparison.segments else ""
+    return f"{c.split} split of {Path(c.data).name}: {c.words}{patterns}.{dice}"
 
 
 def _notes(comparison: Comparison) -> tuple[str, ...]:
     first = comparison.evaluations[0]
-    notes = [interval_note(summarise(first.subjects, "dice")[-1])]
+    dice = comparison.segments
+    shown = summarise(first.subjects, "dice")[-1] if dice else summarise_image(first.subjects, "psnr")
+    notes = [interval_note(shown)]
     if comparison.tests:
         several = ", p adjusted after Holm" if len(comparison.tests) > 1 else ""
         notes.append(f"Differences are paired by subject; {comparison.tests[0].note}{several}.")
-    return (*notes, *([first.data_note] if first.data_note else []))
+    warnings = [f"{e.name}: {e.warning}" for e in comparison.evaluations if e.warning]
+    return (*warnings, *notes, *([first.data_note] if first.data_note else []))
 
 
 def subject_table(comparison: Comparison) -> Table:
-    """One row per subject: mean tissue Dice (pooled) of every network."""
-    columns = [_mean_dice(evaluation) for evaluation in comparison.evaluations]
+    """One row per subject: mean tissue Dice (pooled), or PSNR, of every network."""
+    digits, title = (4, "Mean tissue Dice") if comparison.segments else (2, "PSNR [dB]")
+    columns = [_per_subject(evaluation, comparison.metric) for evaluation in comparison.evaluations]
     subjects = [subject.subject for subject in comparison.evaluations[0].subjects]
     rows = tuple(
-        (str(subject), *(f"{value:.4f}" for value in values))
+        (str(subject), *(f"{value:.{digits}f}" for value in values))
         for subject, *values in zip(subjects, *columns, strict=True)
     )
-    return Table(header=("Subject", *comparison.names), rows=rows, title="Mean tissue Dice per subject.")
+    return Table(header=("Subject", *comparison.names), rows=rows, title=f"{title} per subject.")
 
 
 def joint_examples(comparison: Comparison) -> tuple[Example, ...]:
@@ -131,13 +164,20 @@ def joint_examples(comparison: Comparison) -> tuple[Example, ...]:
         replace(
             same[0],
             title=same[0].title.partition("\n")[0],
-            predictions={
-                name: next(iter(example.predictions.values()))
-                for name, example in zip(comparison.names, same, strict=True)
-            },
+            predictions=_by_name(comparison, [example.predictions for example in same], comparison.segments),
+            images=_by_name(comparison, [example.images for example in same], not comparison.segments),
         )
         for same in zip(*redrawn, strict=True)
     )
+
+
+def _by_name(
+    comparison: Comparison, maps: Sequence[dict[str, NDArray[Any]]], wanted: bool
+) -> dict[str, NDArray[Any]]:
+    """Call the one map of each evaluation by the name that the evaluation has here."""
+    if not wanted:
+        return {}
+    return {name: next(iter(m.values())) for name, m in zip(comparison.names, maps, strict=True)}
 
 
 def _examples(evaluation: Evaluation, first: Evaluation) -> tuple[Example, ...]:

@@ -76,6 +76,9 @@ class TrainConfig(Recipe):
     model: str
     data: str  # store, path or URL
     options: dict[str, OptionValue] = field(default_factory=dict)  # fields of the model's Config
+    contrast: tuple[str, ...] = ()  # of a store with several, () = all
+    inu: float = 0.0  # level of the intensity non-uniformity: 0.2 is 0.9 to 1.1 over the brain
+    mask: str = ""  # file or run whose sampling pattern all slices get, "" = lines at `rate`
     n_cases: int = 0  # train on the first so many cases of the split, 0 = all
     seed: int = 0
     device: str = "auto"
@@ -95,6 +98,7 @@ class TrainConfig(Recipe):
         Recipe.__post_init__(self)
         for name, known in CHOICES.items():
             check_choice(name, getattr(self, name), known)
+        check(0 <= self.inu < 2, "inu", "lie in [0, 2)", self.inu)
         for name, least in {"n_cases": 0, "seed": 0, "devices": 1, "validate_every": 1}.items():
             value = getattr(self, name)
             check(isinstance(value, int) and value >= least, name, f"be a whole number >= {least}", value)
@@ -128,14 +132,27 @@ class TrainConfig(Recipe):
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> TrainConfig:
         """Undo `asdict` after JSON, which turns tuples into lists."""
-        return cls(**{**values, "noise": tuple(values["noise"]), "rate": tuple(values["rate"])})
+        tuples = {name: tuple(values[name]) for name in SEVERAL if name in values}
+        return cls(**{**values, **tuples})
 
 
+SEVERAL = ("noise", "rate", "contrast")
 CHOICES = {"device": DEVICES, "precision": PRECISIONS, "resident": RESIDENT, "validate": VALIDATE}
 
 # What may change when a run is resumed: none of it decides what the network learns in the epochs done so far.
+# What the mask holds is compared as `RunConfig.mask`.
 MAY_CHANGE = frozenset(
-    ("data", "device", "epochs", "max_minutes", "checkpoint_minutes", "validate_every", "out")
+    (
+        "data",
+        "mask",
+        "device",
+        "resident",
+        "epochs",
+        "max_minutes",
+        "checkpoint_minutes",
+        "validate_every",
+        "out",
+    )
 )
 
 
@@ -148,6 +165,8 @@ class RunConfig:
     shape : (ny, nx) of the training images
     data_hash : fingerprint of the cases that it was trained on
     versions : of the software
+    phantom, subjects : whose the training cases are, as far as the store says ("" and () where it does not)
+    mask : the one sampling pattern of all slices (`segnets.patterns.to_text`); "" = lines drawn by slice
     """
 
     train: TrainConfig
@@ -155,13 +174,17 @@ class RunConfig:
     shape: tuple[int, int]
     data_hash: str
     versions: dict[str, str]
+    phantom: str = ""
+    subjects: tuple[int, ...] = ()
+    mask: str = ""
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, as JSON and a weights-only checkpoint want them."""
         values = asdict(self)
-        values["train"]["noise"] = list(self.train.noise)
-        values["train"]["rate"] = list(self.train.rate)
-        return {**values, "class_names": list(self.class_names), "shape": list(self.shape)}
+        for name in SEVERAL:
+            values["train"][name] = list(getattr(self.train, name))
+        lists = ("class_names", "shape", "subjects")
+        return {**values, **{name: list(getattr(self, name)) for name in lists}}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> RunConfig:
@@ -173,6 +196,9 @@ class RunConfig:
             shape=(ny, nx),
             data_hash=values["data_hash"],
             versions=dict(values["versions"]),
+            phantom=values.get("phantom", ""),  # runs from before it was kept do not know
+            subjects=tuple(values.get("subjects", ())),
+            mask=values.get("mask", ""),
         )
 
 

@@ -1,7 +1,8 @@
 """Stored cases -> batches on the device: noise by level, masks by sample, scaled by what was measured.
 
 Several coils become one virtual coil first: the images of the coils, combined with the stored sensitivities
-(least squares), are transformed back, and that k-space is what is undersampled.
+(least squares), are transformed back, and that k-space is what is undersampled. Several contrasts of a slice
+are sampled under one mask, and each has a scale of its own.
 """
 
 from __future__ import annotations
@@ -9,7 +10,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mrsim.store import SPLITS, Case, Store, open_store
-from mrsim.store.case import centred_ifft2, combine_coils
-from segnets.blocks.fourier import as_channels, centred_fft2, to_image
+from mrsim.store.case import centred_fft2, centred_ifft2, combine_coils
+from segnets.blocks import fourier
 from segnets.config import check_choice
-from segnets.masks import count_lines, draw_lines, fixed_lines
+from segnets.masks import as_mask, count_lines, draw_lines, fixed_lines
 
 Indices = NDArray[np.int64]
+Pattern = NDArray[np.float32]  # (ky, kx) {0, 1}
 
 
 class DataError(Exception):
@@ -33,7 +34,7 @@ class DataError(Exception):
 class Cases:
     """Fully sampled noisy cases, one realisation of the noise per level, before any mask.
 
-    kspace : (level, batch, ky, kx) complex64, one (virtual) coil
+    kspace : (level, batch, [contrast,] ky, kx) complex64, one (virtual) coil
     labels : (batch, y, x) uint8
     index : (batch,) int64 case of the store
     """
@@ -59,11 +60,11 @@ class Cases:
 class Batch:
     """What a network trains on and is judged by, on the device.
 
-    kspace : (batch, 2, ky, kx) float32 measured samples / scale, zero where not sampled
-    mask : (batch, 1, ky, 1) float32, 1 = sampled
+    kspace : (batch, 2 * contrast, ky, kx) float32 measured samples / scale, zero where not sampled
+    mask : (batch, 1, ky, 1 or kx) float32, 1 = sampled
     labels : (batch, y, x) int64 oracle classes
-    image : (batch, 2, y, x) float32 fully sampled image, with its noise, / scale
-    scale : (batch,) float32 largest magnitude of the zero-filled image: known from the measurement alone
+    image : (batch, 2 * contrast, y, x) float32 fully sampled image, with its noise, / scale
+    scale : (batch, contrast) float32 largest magnitude of the zero-filled image: known from the measurement
     index : (batch,) int64 case of the store
     """
 
@@ -78,55 +79,69 @@ class Batch:
 def undersample(kspace: Tensor, mask: Tensor, labels: Tensor, index: Tensor) -> Batch:
     """Keep the samples under the mask and divide by max |x_zf|.
 
-    kspace : (batch, ky, kx) complex64, fully sampled
+    kspace : (batch, [contrast,] ky, kx) complex64, fully sampled
+    mask : (batch, 1, ky, 1 or kx)
     """
-    full = as_channels(kspace)
+    full = kspace[:, None] if kspace.ndim == 3 else kspace  # (batch, contrast, ky, kx)
     measured = full * mask
-    magnitude = to_image(measured).square().sum(dim=1).sqrt()
-    scale = magnitude.amax(dim=(1, 2)).clamp_min(
-        torch.finfo(torch.float32).tiny
-    )  # an empty slice stays empty
-    by = scale[:, None, None, None]
-    return Batch(measured / by, mask, labels.long(), to_image(full) / by, scale, index)
+    peak = fourier.centred_ifft2(measured).abs().amax(dim=(2, 3))
+    scale = peak.clamp_min(torch.finfo(torch.float32).tiny)  # an empty slice stays empty
+    by = scale[:, :, None, None]
+    image = fourier.centred_ifft2(full)
+    return Batch(_channels(measured / by), mask, labels.long(), _channels(image / by), scale, index)
 
 
-def read_cases(store: Store, indices: Sequence[int] | Indices, noise: Sequence[float]) -> Cases:
-    """Read cases in bulk, with the noise that each level draws for them, and combine their coils."""
+def _channels(values: Tensor) -> Tensor:
+    """(batch, contrast, y, x) complex -> (batch, 2 * contrast, y, x), real and imaginary part in turn."""
+    return torch.view_as_real(values).movedim(-1, 2).flatten(1, 2).contiguous()
+
+
+def read_cases(
+    store: Store,
+    indices: Sequence[int] | Indices,
+    noise: Sequence[float],
+    *,
+    inu: float = 0.0,
+    contrast: Sequence[str] = (),
+) -> Cases:
+    """Read cases in bulk, with the noise that each level draws for them, and combine their coils.
+
+    inu : level of the intensity non-uniformity, before the noise
+    contrast : those wanted, () = all; DataError for one that the store has not
+    """
     wanted = np.asarray(indices, dtype=np.int64)
-    kspace, labels = store.kspace(wanted), store.labels(wanted)
-    maps = _sensitivities(store, wanted)
-    out = np.empty((len(noise), len(wanted), *store.shape), np.complex64)
-    for i, index in enumerate(wanted):
-        case = Case(
-            index=int(index),
-            kspace=kspace[i],
-            labels=labels[i],
-            tissue=labels[i],
-            csm=maps[i],
-            seed=store.seed,
-            baked_noise=store.baked_noise,
-        )
-        for j, level in enumerate(noise):
-            out[j, i] = _virtual_coil(case, level)
-    return Cases(torch.from_numpy(out), torch.from_numpy(labels), torch.from_numpy(wanted))
-
-
-def _sensitivities(store: Store, indices: Indices) -> Sequence[NDArray[Any] | None]:
-    if store.n_coils == 1:
-        return [None] * len(indices)
-    if "csm" not in store.maps:
+    names = known_contrasts(store, contrast)
+    if store.n_coils > 1 and "csm" not in store.maps:
         raise DataError(
             f"{store.path} has {store.n_coils} coils but no sensitivities (csm) to combine them with"
         )
-    return list(store.read("csm", indices))
+    cases = store.cases(wanted, maps=("csm", "inu", "affine") if inu else ("csm",))
+    kspace = np.stack([[_kspace(case.biased(inu), level, names) for case in cases] for level in noise])
+    labels = np.stack([case.labels for case in cases])
+    return Cases(torch.from_numpy(kspace), torch.from_numpy(labels), torch.from_numpy(wanted))
+
+
+def known_contrasts(store: Store, wanted: Sequence[str]) -> tuple[str, ...]:
+    """Return the contrasts `wanted` of the store, () = all; DataError for one that it has not."""
+    for name in wanted:
+        if name not in store.contrasts:
+            has = ", ".join(store.contrasts) or "a single one without a name"
+            raise DataError(f"{store.path} has no contrast {name!r} (it has: {has})")
+    return tuple(wanted) or store.contrasts
+
+
+def _kspace(case: Case, level: float, contrasts: Sequence[str]) -> NDArray[np.complex64]:
+    """([contrast,] ky, kx) of a case with its noise."""
+    if contrasts:
+        return np.stack([_virtual_coil(case.contrast(name), level) for name in contrasts])
+    return _virtual_coil(case, level)
 
 
 def _virtual_coil(case: Case, level: float) -> NDArray[np.complex64]:
     kspace = case.noisy(level) if level else case.kspace
     if len(kspace) == 1:
         return np.asarray(kspace[0])
-    image = combine_coils(centred_ifft2(kspace), case.csm)
-    return np.asarray(centred_fft2(torch.from_numpy(image)).numpy())
+    return centred_fft2(combine_coils(centred_ifft2(kspace), case.csm))
 
 
 def as_store(store: str | Store) -> Store:
@@ -144,6 +159,12 @@ def split_indices(store: Store, split: str) -> Indices:
     return indices
 
 
+def phantom_of(store: Store) -> str:
+    """Name whose subjects the numbers of a store count; "" where the store cannot tell."""
+    source = str(store.attrs.get("recipe", {}).get("phantom", {}).get("source", ""))
+    return "" if source == "nifti" else source  # any folder of label maps has a subject 1
+
+
 def data_hash(store: Store, indices: Indices) -> str:
     """Fingerprint of the cases: of their places, and of the checksums of their content in the store."""
     digest = hashlib.blake2b(digest_size=16)
@@ -159,6 +180,9 @@ def evaluation_batches(
     rate: float = 0.30,
     noise: float = 0.10,
     n_center: int = 16,
+    pattern: Pattern | None = None,
+    inu: float = 0.0,
+    contrast: Sequence[str] = (),
     batch_size: int = 12,
     device: torch.device | str = "cpu",
 ) -> Iterator[Batch]:
@@ -166,28 +190,43 @@ def evaluation_batches(
 
     They are the same for all models, on every machine.
 
+    pattern : one mask for all slices, instead of lines at `rate`
+    inu, contrast : see `read_cases`
     Errors: StoreError or DataError, one sentence; ValueError for a rate that keeps less than `n_center`.
     """
     store = as_store(store)
     indices = split_indices(store, split)
-    subjects, slices = store.coords["subject"], store.coords["slice"]
     for first in range(0, len(indices), batch_size):
         some = indices[first : first + batch_size]
-        cases = read_cases(store, some, (noise,)).to(device)
-        mask = fixed_lines(subjects[some], slices[some], rate, store.shape[0], n_center).to(device)
+        cases = read_cases(store, some, (noise,), inu=inu, contrast=contrast).to(device)
+        mask = evaluation_masks(store, some, rate, n_center, pattern).to(device)
         yield undersample(cases.kspace[0], mask, cases.labels, cases.index)
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
+def evaluation_masks(
+    store: Store, indices: Indices, rate: float, n_center: int, pattern: Pattern | None
+) -> Tensor:
+    """Return the masks that these cases are tested with, (batch, 1, ky, 1 or kx) float32 on the CPU."""
+    if pattern is not None:
+        return as_mask(pattern).expand(len(indices), -1, -1, -1)
+    subjects, slices = store.coords["subject"][indices], store.coords["slice"][indices]
+    return fixed_lines(subjects, slices, rate, store.shape[0], n_center)
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class Undersampling:
-    """Draws for every sample anew its noise level, its rate and its mask, on the device of the cases."""
+    """Draws for every sample anew its noise level, its rate and its mask, on the device of the cases.
+
+    pattern : (1, 1, ky, 1 or kx) one mask for all samples, on the device of the cases; None = lines
+    """
 
     rate: tuple[float, ...]
     n_center: int
     n_ky: int
+    pattern: Tensor | None = None
 
     def __post_init__(self) -> None:
-        for rate in self.rate:
+        for rate in self.rate if self.pattern is None else ():
             count_lines(rate, self.n_ky, self.n_center)
 
     def draw(self, cases: Cases, generator: torch.Generator) -> Batch:
@@ -195,11 +234,15 @@ class Undersampling:
         device = cases.kspace.device
         n_levels, n = cases.kspace.shape[:2]
         level = torch.randint(n_levels, (n,), generator=generator, device=device)
-        counts = [count_lines(rate, self.n_ky, self.n_center) for rate in self.rate]
-        which = torch.randint(len(counts), (n,), generator=generator, device=device)
-        mask = draw_lines(_pick(counts, which), self.n_ky, self.n_center, generator)
         kspace = cases.kspace[level, torch.arange(n, device=device)]
-        return undersample(kspace, mask, cases.labels, cases.index)
+        return undersample(kspace, self._masks(n, generator), cases.labels, cases.index)
+
+    def _masks(self, n: int, generator: torch.Generator) -> Tensor:
+        if self.pattern is not None:
+            return self.pattern.expand(n, -1, -1, -1)
+        counts = [count_lines(rate, self.n_ky, self.n_center) for rate in self.rate]
+        which = torch.randint(len(counts), (n,), generator=generator, device=generator.device)
+        return draw_lines(_pick(counts, which), self.n_ky, self.n_center, generator)
 
 
 def _pick(values: Sequence[int], which: Tensor) -> Tensor:

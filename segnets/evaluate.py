@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,59 +14,46 @@ from torch import Tensor
 
 from mrsim.store import Store, open_store
 from segnets import metrics
-from segnets.blocks.fourier import as_channels, to_image
+from segnets.blocks.fourier import centred_ifft2, to_image
 from segnets.checkpoint import load_model
-from segnets.config import DEVICES, RunConfig, check, check_choice
-from segnets.data import Batch, DataError, evaluation_batches, read_cases, split_indices, undersample
-from segnets.masks import count_lines, fixed_lines
-from segnets.models import model_class
+from segnets.conditions import (
+    MASK,
+    EvaluateConfig,
+    batch_of,
+    check_fit,
+    check_unseen,
+    pick_device,
+    seen_subjects,
+)
+from segnets.config import RunConfig
+from segnets.data import Batch, DataError, Pattern, evaluation_batches, read_cases, split_indices
 from segnets.models.base import Output, SegmentationModel
+from segnets.patterns import fingerprint
 from segnets.pictures import Example
-from segnets.scores import CaseScore, SubjectScore, by_subject, contrast, score_labels
+from segnets.scores import (
+    NO_IMAGE,
+    CaseScore,
+    ClassScore,
+    SubjectScore,
+    by_subject,
+    contrast,
+    image_quality,
+    score_labels,
+)
 
-WHICH = ("last", "best")
-QUANTILES = (0.25, 0.5, 0.75)  # of the slices by mean Dice, for the picture
+__all__ = ["EvaluateConfig", "Evaluation", "batch_of", "evaluate", "pick_device"]
+
+QUANTILES = (0.25, 0.5, 0.75)  # of the slices by mean Dice, or by PSNR, for the picture
 Progress = Callable[[int, int], None]  # (slices done, slices in all)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EvaluateConfig:
-    """What a run is evaluated on; the defaults are what it was trained with."""
-
-    data: str = ""  # store, "" = the one that the network was trained on
-    split: str = "test"
-    noise: float | None = (
-        None  # share of the RMS of the noiseless k-space; None = first level of the training
-    )
-    rate: float | None = None  # share of phase-encode lines that is kept; None = first rate of the training
-    which: str = "last"  # checkpoint
-    pooled: bool = False  # HD95 over both directed sets together
-    batch_size: int = 12
-    device: str = "auto"
-
-    def __post_init__(self) -> None:
-        check_choice("which", self.which, WHICH)
-        check_choice("device", self.device, DEVICES)
-        check(self.noise is None or 0 <= self.noise < math.inf, "noise", "be >= 0", self.noise)
-        check(self.rate is None or 0 < self.rate <= 1, "rate", "lie in (0, 1]", self.rate)
-        check(self.batch_size >= 1, "batch_size", "be at least 1", self.batch_size)
-
-    def for_run(self, run: RunConfig) -> EvaluateConfig:
-        """Fill in from the run what was left open; a network with its own pattern gets all lines."""
-        samples_itself = model_class(run.train.model).configure(run.train.options).samples_itself
-        return replace(
-            self,
-            data=self.data or run.train.data,
-            noise=run.train.noise[0] if self.noise is None else self.noise,
-            rate=1.0 if samples_itself else run.train.rate[0] if self.rate is None else self.rate,
-        )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class Evaluation:
     """Everything that is said about one network under one condition.
 
-    confusion : (oracle class, predicted class) pixels of all slices
+    confusion : (oracle class, predicted class) pixels of all slices; zeros for a network without labels
+    pattern : (ky, kx) the one sampling pattern of all slices, None = lines by slice
+    seen : subjects among these that the network was trained on
     """
 
     source: Path  # run directory or checkpoint file
@@ -80,6 +67,8 @@ class Evaluation:
     subjects: tuple[SubjectScore, ...]
     confusion: NDArray[np.int64]
     examples: tuple[Example, ...]
+    pattern: Pattern | None = None
+    seen: tuple[int, ...] = ()
 
     @property
     def name(self) -> str:
@@ -87,15 +76,28 @@ class Evaluation:
         return self.run_dir.name
 
     @property
+    def segments(self) -> bool:
+        """Whether the network makes labels."""
+        return any(case.tissues for case in self.cases)
+
+    @property
+    def makes_image(self) -> bool:
+        """Whether the network makes an image, better than the zero-filled one or not."""
+        return any(not math.isnan(case.psnr) for case in self.cases)
+
+    @property
     def tissues(self) -> tuple[str, ...]:
-        """Class names without the background."""
-        return self.class_names[1:]
+        """Names of the classes that are scored: all but the background, none without labels."""
+        return self.class_names[1:] if self.segments else ()
 
     @property
     def condition(self) -> str:
-        """Split, noise, rate and checkpoint in a form that can name a folder."""
+        """Split, noise, rate, mask and checkpoint in a form that can name a folder."""
         c = self.config
-        return f"{c.split}-noise{c.noise:g}-rate{c.rate:g}" + ("" if c.which == "last" else f"-{c.which}")
+        inu = f"-inu{c.inu:g}" if c.inu else ""
+        mask = f"-mask-{fingerprint(self.pattern)}" if c.sampling == MASK and self.pattern is not None else ""
+        which = "" if c.which == "last" else f"-{c.which}"
+        return f"{c.split}-noise{c.noise:g}{inu}-rate{c.rate:g}{mask}{which}"
 
     @property
     def title(self) -> str:
@@ -103,12 +105,11 @@ class Evaluation:
         c = self.config
         return (
             f"{self.name} ({self.run.train.model}, {self.n_parameters:,} parameters, {c.which} checkpoint) "
-            f"on the {c.split} split of {Path(c.data).name}: noise {100 * (c.noise or 0):g} %, "
-            f"{100 * (c.rate or 0):g} % of the lines"
+            f"on the {c.split} split of {Path(c.data).name}: {c.words}"
         )
 
     def mean(self, name: str) -> float:
-        """Mean of a figure of the slices ("snr", "cnr", "psnr", "ssim"); NaN where none has it."""
+        """Mean over slices of a number of theirs, such as "snr" or "psnr"; NaN where none has it."""
         return metrics.mean_present([getattr(case, name) for case in self.cases])
 
     @property
@@ -116,48 +117,42 @@ class Evaluation:
         """Say how much noise the data have; nothing for data without."""
         if math.isnan(self.mean("snr")):
             return ""
-        cnr = (
-            f", CNR({self.tissues[-2]}-{self.tissues[-1]}) {self.mean('cnr'):.1f}"
-            if len(self.tissues) > 1
-            else ""
-        )
-        return f"Data: SNR({self.tissues[-1]}) {self.mean('snr'):.1f}{cnr} (over sigma of one component)."
+        *_, before, last = self.class_names
+        cnr = f", CNR({before}-{last}) {self.mean('cnr'):.1f}" if len(self.class_names) > 2 else ""
+        return f"Data: SNR({last}) {self.mean('snr'):.1f}{cnr} (over sigma of one component)."
 
     @property
-    def image_note(self) -> str:
-        """Say how near the image behind the answer comes to the noise-free fully sampled one."""
-        if not math.isfinite(self.mean("psnr")):
+    def warning(self) -> str:
+        """Say loudly that the test is none, where it is none."""
+        if not self.seen:
             return ""
-        return f"Image behind the answer: PSNR {self.mean('psnr'):.1f} dB, SSIM {self.mean('ssim'):.3f}."
-
-
-def pick_device(name: str) -> torch.device:
-    """Resolve "auto" to the GPU where there is one; ValueError for a GPU that is not there."""
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ValueError("device must be one that this machine has, got cuda but no CUDA device was found")
-    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+        return f"WARNING: the network was trained on subjects {', '.join(map(str, self.seen))} of these."
 
 
 def evaluate(run_dir: Path, config: EvaluateConfig, progress: Progress | None = None) -> Evaluation:
-    """Segment every case of a split with the network in `run_dir` and score it.
+    """Run every case of a split through the network in `run_dir` and score its labels and its image.
 
     Errors: StoreError, DataError, CheckpointError, ValueError, each with one sentence.
     """
     device = pick_device(config.device)
     model, run = load_model(run_dir, config.which, device)
-    config = config.for_run(run)
+    config = config.for_run(run, run_dir)
     store = open_store(config.data)
-    check_classes(run_dir, run, store)
-    check_condition(store, config, run)
-    total = len(split_indices(store, config.split))
+    check_fit(run_dir, run, store, config)
+    seen = seen_subjects(run, store, config.split)
+    check_unseen(run_dir, seen, config)
+    indices = split_indices(store, config.split)
+    peaks = volume_peaks(store, indices, config)
     cases: list[CaseScore] = []
     confusion = np.zeros((store.n_classes, store.n_classes), np.int64)
-    for batch in _batches(store, config, run.train.n_center, device):
-        output, labels = segment(model, batch, run_dir)
-        confusion += metrics.confusion_matrix(labels, batch.labels.cpu().numpy(), store.n_classes)
-        cases += score_batch(store, config, batch, output, labels)
+    for batch in batches(store, config, config.split, run.train.n_center, device):
+        output, labels = answer(model, batch, run_dir)
+        if labels is not None:
+            confusion += metrics.confusion_matrix(labels, batch.labels.cpu().numpy(), store.n_classes)
+        cases += score_batch(model, store, config, batch, output, labels, peaks)
         if progress:
-            progress(len(cases), total)
+            progress(len(cases), len(indices))
+    own = model.pattern()
     return Evaluation(
         source=Path(run_dir),
         run_dir=directory_of(run_dir),
@@ -170,6 +165,8 @@ def evaluate(run_dir: Path, config: EvaluateConfig, progress: Progress | None = 
         subjects=by_subject(cases),
         confusion=confusion,
         examples=show_cases(model, store, config, run, typical_cases(cases)),
+        pattern=config.pattern(store.shape) if own is None else own[0, 0].cpu().numpy(),
+        seen=seen,
     )
 
 
@@ -179,104 +176,132 @@ def directory_of(run: str | Path) -> Path:
     return path.parent if path.is_file() else path
 
 
-def check_classes(run_dir: Path, run: RunConfig, store: Store) -> None:
-    """Raise DataError where the store's classes are not those that the network was trained on."""
-    if tuple(store.class_names) != tuple(run.class_names):
-        raise DataError(
-            f"{run_dir} tells apart {', '.join(run.class_names)}, "
-            f"but {store.path} holds {', '.join(store.class_names)}"
-        )
-
-
-def check_condition(store: Store, config: EvaluateConfig, run: RunConfig) -> None:
-    """Raise DataError where the rate keeps fewer lines of this store than the network's centre block."""
-    try:
-        count_lines(config.rate or 1.0, store.shape[0], run.train.n_center)
-    except ValueError as error:
-        raise DataError(str(error)) from None
-
-
-def _batches(store: Store, config: EvaluateConfig, n_center: int, device: torch.device) -> Iterable[Batch]:
+def batches(
+    store: Store, config: EvaluateConfig, split: str, n_center: int, device: torch.device
+) -> Iterable[Batch]:
+    """Serve the cases of a split under the conditions of `config`."""
     return evaluation_batches(
         store,
-        config.split,
+        split,
         rate=config.rate or 1.0,
         noise=config.noise or 0.0,
         n_center=n_center,
+        pattern=config.pattern(store.shape),
+        inu=config.inu or 0.0,
+        contrast=config.contrast,
         batch_size=config.batch_size,
         device=device,
     )
 
 
-def segment(model: SegmentationModel, batch: Batch, run: str | Path) -> tuple[Output, NDArray[np.uint8]]:
-    """Run a network on a batch: its output, and (batch, y, x) the class of the largest logit.
+def answer(
+    model: SegmentationModel, batch: Batch, run: str | Path
+) -> tuple[Output, NDArray[np.uint8] | None]:
+    """Run a network on a batch: its output, and (batch, y, x) the class of the largest logit, or None.
 
-    DataError where a logit is not finite, rather than a label map of nothing.
+    DataError where the answer is not finite, rather than a map of nothing.
     """
     with torch.inference_mode():
         output = model(batch.kspace, batch.mask)
-    if output.answer is None:
-        raise DataError(f"{run} holds a network that ends at the image: there are no labels to look at")
-    finite = torch.isfinite(output.segmentation).all(dim=(1, 2, 3)).cpu()
+    result = output.image if output.answer is None else output.answer
+    finite = torch.isfinite(result).all(dim=(1, 2, 3)).cpu()
     if not bool(finite.all()):
         case = int(batch.index.cpu()[~finite][0])
         raise DataError(f"{run} answers case {case} with NaN or infinity: its weights are damaged")
-    return output, output.segmentation.argmax(dim=1).to(torch.uint8).cpu().numpy()
+    if output.answer is None:
+        return output, None
+    return output, output.answer.argmax(dim=1).to(torch.uint8).cpu().numpy()
+
+
+def reference_images(store: Store, index: NDArray[np.int64], config: EvaluateConfig) -> NDArray[np.complex64]:
+    """(case, y, x) the noise-free fully sampled images, of the first contrast."""
+    kspace = read_cases(store, index, (0.0,), inu=config.inu or 0.0, contrast=config.contrast[:1]).kspace[0]
+    images: NDArray[np.complex64] = centred_ifft2(kspace.reshape(-1, *store.shape)).numpy()
+    return images
+
+
+def volume_peaks(store: Store, indices: NDArray[np.int64], config: EvaluateConfig) -> dict[int, float]:
+    """Largest magnitude of each subject's reference images: the range of PSNR and SSIM."""
+    peaks: dict[int, float] = {}
+    for first in range(0, len(indices), config.batch_size):
+        some = indices[first : first + config.batch_size]
+        highest = np.abs(reference_images(store, some, config)).max(axis=(1, 2))
+        for subject, value in zip(store.coords["subject"][some], highest, strict=True):
+            peaks[int(subject)] = max(peaks.get(int(subject), 0.0), float(value))
+    return peaks
 
 
 def score_batch(
-    store: Store, config: EvaluateConfig, batch: Batch, output: Output, labels: NDArray[np.uint8]
-) -> list[CaseScore]:
-    """Score every slice of a batch; labels : (batch, y, x) class numbers."""
-    index = batch.index.cpu().numpy()
-    clean = to_image(
-        as_channels(read_cases(store, index, (0.0,)).kspace[0])
-    )  # (batch, 2, y, x) without noise
-    scale = batch.scale.cpu()[:, None, None, None]
-    sigma = (batch.image.cpu() * scale - clean).std(dim=(1, 2, 3)).numpy()  # of one component
-    reference, image = magnitude(clean), magnitude(output.image.float().cpu() * scale)
-    oracle = batch.labels.cpu().numpy().astype(np.uint8)
-    return [
-        _score_case(store, config, int(case), labels[i], oracle[i], reference[i], image[i], float(sigma[i]))
-        for i, case in enumerate(index)
-    ]
-
-
-def _score_case(
+    model: SegmentationModel,
     store: Store,
     config: EvaluateConfig,
-    case: int,
-    labels: NDArray[np.uint8],
-    oracle: NDArray[np.uint8],
-    reference: NDArray[np.float32],
-    image: NDArray[np.float32],
-    sigma: float,
-) -> CaseScore:
-    snr, cnr = contrast(reference, oracle, store.n_classes, sigma if config.noise else 0.0)
-    comparable = min(store.shape) >= metrics.SSIM_WINDOW and reference.max() > 0
-    return CaseScore(
-        case=case,
-        subject=int(store.coords["subject"][case]),
-        slice=int(store.coords["slice"][case]),
-        noise=config.noise or 0.0,
-        rate=config.rate or 1.0,
-        tissues=score_labels(labels, oracle, store.n_classes, store.pixel_spacing, pooled=config.pooled),
-        snr=snr,
-        cnr=cnr,
-        psnr=metrics.psnr(image, reference) if comparable else math.nan,
-        ssim=metrics.ssim(image, reference) if comparable else math.nan,
-    )
+    batch: Batch,
+    output: Output,
+    labels: NDArray[np.uint8] | None,
+    peaks: dict[int, float],
+) -> list[CaseScore]:
+    """Score every slice of a batch.
+
+    labels : (batch, y, x) class numbers, None of a network that makes none
+    peaks : subject -> range of PSNR and SSIM
+    """
+    index = batch.index.cpu().numpy()
+    clean = reference_images(store, index, config)
+    scale = batch.scale[:, 0].cpu().numpy()[:, None, None]
+    noise = torch.complex(*batch.image[:, :2].float().cpu().unbind(1)).numpy() * scale - clean
+    made = magnitude(output.image) * scale
+    zero_filled = magnitude(zero_filled_image(model, batch)) * scale
+    oracle = batch.labels.cpu().numpy().astype(np.uint8)
+    rows = []
+    for i, case in enumerate(index):
+        subject, reference = int(store.coords["subject"][case]), np.abs(clean[i])
+        sigma = float(np.std([noise[i].real, noise[i].imag])) if config.noise else 0.0  # of one component
+        snr, cnr = contrast(reference, oracle[i], store.n_classes, sigma)
+        psnr, ssim = NO_IMAGE
+        if model.config.makes_image:
+            psnr, ssim = image_quality(made[i], reference, peaks[subject])
+        zero_psnr, zero_ssim = image_quality(zero_filled[i], reference, peaks[subject])
+        tissues: tuple[ClassScore, ...] = ()
+        if labels is not None:
+            tissues = score_labels(
+                labels[i], oracle[i], store.n_classes, store.pixel_spacing, pooled=config.pooled
+            )
+        rows.append(
+            CaseScore(
+                case=int(case),
+                subject=subject,
+                slice=int(store.coords["slice"][case]),
+                noise=config.noise or 0.0,
+                rate=config.rate or 1.0,
+                tissues=tissues,
+                snr=snr,
+                cnr=cnr,
+                psnr=psnr,
+                ssim=ssim,
+                zero_psnr=zero_psnr,
+                zero_ssim=zero_ssim,
+            )
+        )
+    return rows
+
+
+def zero_filled_image(model: SegmentationModel, batch: Batch) -> Tensor:
+    """(batch, 2, y, x) the image of what the network is really given, in the first contrast."""
+    pattern = model.pattern()
+    kspace = batch.kspace[:, :2]
+    return to_image(kspace if pattern is None else kspace * pattern)
 
 
 def magnitude(image: Tensor) -> NDArray[np.float32]:
-    """(batch, 2, y, x) real and imaginary part -> (batch, y, x) magnitude."""
-    values: NDArray[np.float32] = image.float().cpu().square().sum(dim=1).sqrt().numpy()
+    """(batch, 2 * contrast, y, x) -> (batch, y, x) magnitude of the first contrast."""
+    values: NDArray[np.float32] = image[:, :2].float().cpu().square().sum(dim=1).sqrt().numpy()
     return values
 
 
 def typical_cases(cases: Sequence[CaseScore]) -> list[CaseScore]:
-    """Pick slices at the quartiles of the mean Dice: the picture shows neither the best nor the worst."""
-    ranked = sorted((case for case in cases if not math.isnan(case.dice)), key=lambda case: case.dice)
+    """Pick slices at the quartiles of the mean Dice, or of the PSNR: neither the best nor the worst."""
+    quality = {case.case: case.dice if case.tissues else case.psnr for case in cases}
+    ranked = sorted((c for c in cases if not math.isnan(quality[c.case])), key=lambda c: quality[c.case])
     picks = {round(q * (len(ranked) - 1)) for q in QUANTILES} if ranked else set()
     return [ranked[i] for i in sorted(picks)] or list(cases[:1])
 
@@ -284,30 +309,27 @@ def typical_cases(cases: Sequence[CaseScore]) -> list[CaseScore]:
 def show_cases(
     model: SegmentationModel, store: Store, config: EvaluateConfig, run: RunConfig, cases: Sequence[CaseScore]
 ) -> tuple[Example, ...]:
-    """Segment a few cases again, for the picture."""
+    """Run a few cases again, for the picture."""
     device = next(model.parameters()).device
     index = np.array([case.case for case in cases])
     batch = batch_of(store, index, config, run.train.n_center, device)
-    _, labels = segment(model, batch, run.train.model)
-    zero_filled, full = magnitude(to_image(batch.kspace)), magnitude(batch.image)
+    output, labels = answer(model, batch, run.train.model)
+    scale = (
+        batch.scale[:, 0].cpu().numpy()[:, None, None]
+    )  # in the units of the store, alike for all networks
+    zero_filled, full, made = (
+        magnitude(image) * scale for image in (zero_filled_image(model, batch), batch.image, output.image)
+    )
+    name = run.train.model
     return tuple(
         Example(
             case=case.case,
-            title=f"subject {case.subject}, slice {case.slice}\nmean Dice {case.dice:.3f}",
+            title=f"subject {case.subject}, slice {case.slice}\n{case.figure}",
             zero_filled=zero_filled[i],
             fully_sampled=full[i],
-            predictions={run.train.model: labels[i]},
+            predictions={} if labels is None else {name: labels[i]},
+            images={name: made[i]} if model.config.makes_image else {},
             oracle=batch.labels[i].cpu().numpy(),
         )
         for i, case in enumerate(cases)
     )
-
-
-def batch_of(
-    store: Store, index: NDArray[np.int64], config: EvaluateConfig, n_center: int, device: torch.device
-) -> Batch:
-    """Any cases of a store with the noise and the fixed masks that `evaluation_batches` gives them."""
-    subjects, slices = store.coords["subject"][index], store.coords["slice"][index]
-    cases = read_cases(store, index, (config.noise or 0.0,)).to(device)
-    mask = fixed_lines(subjects, slices, config.rate or 1.0, store.shape[0], n_center).to(device)
-    return undersample(cases.kspace[0], mask, cases.labels, cases.index)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol
 
 import numpy as np
@@ -14,10 +15,10 @@ import torch
 
 from mrsim.store import Store
 from segnets.config import RESIDENT, check_choice
-from segnets.data import Cases, Indices, as_store, read_cases, split_indices
+from segnets.data import Cases, Indices, as_store, known_contrasts, read_cases, split_indices
 
 SHARE_OF_MEMORY = 0.4  # of what is free; the rest is for the network
-SHARDS_AT_ONCE = 4  # shards that are shuffled into one another
+SHARDS_AT_ONCE = 8  # shards that are shuffled into one another
 BATCHES_AHEAD = 4
 
 
@@ -44,9 +45,12 @@ def open_data(
     device: torch.device | str = "cpu",
     resident: str = "auto",
     n_cases: int = 0,
+    inu: float = 0.0,
+    contrast: Sequence[str] = (),
 ) -> Feed:
     """Open the cases of a split for training, with one noise realisation per case and level.
 
+    inu, contrast : see `read_cases`
     resident : "yes" the whole set in the memory of the device, "no" streamed, "auto" resident where it fits
     n_cases : the first so many cases, 0 = all
     Errors: StoreError and DataError, one sentence.
@@ -56,16 +60,24 @@ def open_data(
     indices = split_indices(store, split)
     indices = indices[: n_cases or len(indices)]
     device = torch.device(device)
-    size = set_bytes(store, len(indices), len(noise))
+    read = partial(read_cases, store, noise=tuple(noise), inu=inu, contrast=tuple(contrast))
+    shards = shards_of(store, indices)
+    size = set_bytes(store, len(indices), len(noise) * max(1, len(known_contrasts(store, contrast))))
     if resident == "yes" or (resident == "auto" and size <= SHARE_OF_MEMORY * free_memory(device)):
-        return ResidentFeed(read_cases(store, indices, noise).to(device))
-    return StreamedFeed(store, indices, tuple(noise), device)
+        return ResidentFeed(read(indices).to(device), shards)
+    return StreamedFeed(read, shards, device, store.path)
 
 
-def set_bytes(store: Store, n_cases: int, n_levels: int) -> int:
-    """Return the memory that so many cases need on the device [byte]."""
+def shards_of(store: Store, indices: Indices) -> list[Indices]:
+    """Divide cases by the shard that they lie in."""
+    shard = indices // store.slices_per_subject
+    return [indices[shard == s] for s in np.unique(shard)]
+
+
+def set_bytes(store: Store, n_cases: int, n_copies: int) -> int:
+    """Return the memory that so many cases need on the device, in all levels and contrasts [byte]."""
     n_pixels = store.shape[0] * store.shape[1]
-    return n_cases * n_pixels * (8 * n_levels + 1)
+    return n_cases * n_pixels * (8 * n_copies + 1)
 
 
 def free_memory(device: torch.device) -> int:
@@ -78,31 +90,6 @@ def free_memory(device: torch.device) -> int:
 def n_steps(n_cases: int, batch_size: int, world: int) -> int:
     """Return the steps that every one of `world` devices can make: the one with the fewest cases decides."""
     return -(-(n_cases // world) // batch_size)
-
-
-class ResidentFeed:
-    """The whole set on the device; an epoch is a permutation of it, and a batch costs one gather."""
-
-    def __init__(self, cases: Cases) -> None:
-        self.cases = cases
-        self.n_cases = len(cases.index)
-        mebibytes = (cases.kspace.nbytes + cases.labels.nbytes) / 2**20
-        self.summary = (
-            f"{self.n_cases} cases, {mebibytes:.0f} MiB, all in the memory of {cases.kspace.device}"
-        )
-
-    def n_steps(self, batch_size: int, world: int = 1) -> int:
-        """See `Feed.n_steps`."""
-        return n_steps(self.n_cases, batch_size, world)
-
-    def epoch(
-        self, batch_size: int, *, seed: int, epoch: int, first: int = 0, rank: int = 0, world: int = 1
-    ) -> Iterator[Cases]:
-        """See `Feed.epoch`."""
-        mine = np.random.default_rng([seed, epoch]).permutation(self.n_cases)[rank::world]
-        order = torch.from_numpy(mine).to(self.cases.index.device)
-        for step in range(first, self.n_steps(batch_size, world)):
-            yield self.cases[order[step * batch_size : (step + 1) * batch_size]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,20 +119,22 @@ def shuffle_through_buffer(shards: Sequence[Indices], rng: np.random.Generator) 
         yield Draw(tuple(load), buffer.pop())
 
 
-class StreamedFeed:
-    """Whole shards, read by a thread ahead of the training and shuffled in a buffer.
+def draws_of_epoch(shards: Sequence[Indices], seed: int, epoch: int) -> Iterator[Draw]:
+    """Order the cases of an epoch, in the one way that both feeds serve them."""
+    return shuffle_through_buffer(shards, np.random.default_rng([seed, epoch]))
 
-    Every device reads all shards and trains on its own part of the cases.
-    """
 
-    def __init__(
-        self, store: Store, indices: Indices, noise: tuple[float, ...], device: torch.device
-    ) -> None:
-        self.store, self.noise, self.device = store, noise, device
-        subject = indices // store.slices_per_subject
-        self.shards = [indices[subject == s] for s in np.unique(subject)]
-        self.n_cases = len(indices)
-        self.summary = f"{self.n_cases} cases, streamed from {store.path} to {device}"
+class ResidentFeed:
+    """The whole set on the device; an epoch is a permutation of it, and a batch costs one gather."""
+
+    def __init__(self, cases: Cases, shards: Sequence[Indices]) -> None:
+        self.cases, self.shards = cases, shards
+        self.n_cases = len(cases.index)
+        self.place = {int(case): place for place, case in enumerate(np.concatenate(list(shards)))}
+        mebibytes = (cases.kspace.nbytes + cases.labels.nbytes) / 2**20
+        self.summary = (
+            f"{self.n_cases} cases, {mebibytes:.0f} MiB, all in the memory of {cases.kspace.device}"
+        )
 
     def n_steps(self, batch_size: int, world: int = 1) -> int:
         """See `Feed.n_steps`."""
@@ -155,7 +144,34 @@ class StreamedFeed:
         self, batch_size: int, *, seed: int, epoch: int, first: int = 0, rank: int = 0, world: int = 1
     ) -> Iterator[Cases]:
         """See `Feed.epoch`."""
-        draws = shuffle_through_buffer(self.shards, np.random.default_rng([seed, epoch]))
+        order = [self.place[draw.case] for draw in draws_of_epoch(self.shards, seed, epoch)]
+        mine = torch.tensor(order[rank::world], device=self.cases.index.device)
+        for step in range(first, self.n_steps(batch_size, world)):
+            yield self.cases[mine[step * batch_size : (step + 1) * batch_size]]
+
+
+class StreamedFeed:
+    """Whole shards, read by a thread ahead of the training and shuffled in a buffer.
+
+    Every device reads all shards and trains on its own part of the cases.
+    """
+
+    def __init__(
+        self, read: Callable[[Indices], Cases], shards: Sequence[Indices], device: torch.device, path: str
+    ) -> None:
+        self.read, self.shards, self.device = read, shards, device
+        self.n_cases = sum(map(len, shards))
+        self.summary = f"{self.n_cases} cases, streamed from {path} to {device}"
+
+    def n_steps(self, batch_size: int, world: int = 1) -> int:
+        """See `Feed.n_steps`."""
+        return n_steps(self.n_cases, batch_size, world)
+
+    def epoch(
+        self, batch_size: int, *, seed: int, epoch: int, first: int = 0, rank: int = 0, world: int = 1
+    ) -> Iterator[Cases]:
+        """See `Feed.epoch`."""
+        draws = draws_of_epoch(self.shards, seed, epoch)
         n_mine = min(self.n_steps(batch_size, world) * batch_size, len(range(rank, self.n_cases, world)))
         wanted = range(rank + first * batch_size * world, rank + n_mine * world, world)
         for batch in read_ahead(self._batches(draws, wanted, batch_size), BATCHES_AHEAD):
@@ -167,7 +183,7 @@ class StreamedFeed:
         batch: list[Cases] = []
         for place, draw in enumerate(draws):
             for shard in draw.load:
-                held |= self._read(self.shards[shard])
+                held |= self._held(self.shards[shard])
             case = held.pop(draw.case)
             if place in wanted:
                 batch.append(case)
@@ -175,8 +191,8 @@ class StreamedFeed:
                 yield self._joined(batch)
                 batch = []
 
-    def _read(self, indices: Indices) -> dict[int, Cases]:
-        cases = read_cases(self.store, indices, self.noise)
+    def _held(self, indices: Indices) -> dict[int, Cases]:
+        cases = self.read(indices)
         # indexed by a tensor: a copy, which does not keep the whole shard in memory
         return {int(case): cases[torch.tensor([i])] for i, case in enumerate(indices)}
 

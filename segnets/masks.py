@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from mrsim.sampling import fixed_mask
@@ -54,3 +55,9 @@ def fixed_lines(
         for subject, slice_ in zip(subjects, slices, strict=True)
     ]
     return torch.from_numpy(np.stack(masks))[:, None]
+
+
+def as_mask(pattern: NDArray[np.float32]) -> Tensor:
+    """Turn a pattern (ky, kx) into a mask (1, 1, ky, kx), or (1, 1, ky, 1) where it keeps whole lines."""
+    lines = bool((pattern == pattern[:, :1]).all())
+    return torch.from_numpy(np.array(pattern[:, :1] if lines else pattern, np.float32))[None, None]

@@ -11,27 +11,36 @@ from pathlib import Path
 from segnets import metrics, tables
 from segnets.compare import Comparison, comparison_table, subject_table
 from segnets.evaluate import Evaluation
+from segnets.patterns import to_text
 from segnets.pictures import Example, draw_examples
 
 
 def write_evaluation(evaluation: Evaluation, folder: Path) -> Path:
-    """Write cases.csv, subjects.csv, summary.json, summary.md and segmentation.png; returns the folder."""
+    """Write cases.csv, subjects.csv, summary.json, summary.md and a picture; returns the folder.
+
+    The picture is segmentation.png, or reconstruction.png of a network without labels.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     tissues = evaluation.tissues
     tables.write_case_csv(folder / "cases.csv", evaluation.cases, tissues)
     tables.write_subject_csv(folder / "subjects.csv", evaluation.subjects, tissues)
     tables.write_json(folder / "summary.json", summary(evaluation))
     (folder / "summary.md").write_text(text(evaluation) + "\n", encoding="utf-8")
-    path = folder / "segmentation.png"
+    path = folder / f"{'segmentation' if evaluation.segments else 'reconstruction'}.png"
     draw_examples(evaluation.examples, evaluation.class_names, path, title=evaluation.title)
     return folder
 
 
 def text(evaluation: Evaluation) -> str:
-    """Render the table that the command prints."""
-    table = tables.summary_table(evaluation.subjects, evaluation.tissues, title=evaluation.title + ".")
-    parts = (table.markdown(), evaluation.data_note, evaluation.image_note)
-    return "\n\n".join(part for part in parts if part)
+    """Render the tables that the command prints: of the labels, of the image, or of both."""
+    parts = [evaluation.warning] if evaluation.warning else []
+    title = f"{evaluation.title}."
+    if evaluation.segments:
+        parts.append(tables.summary_table(evaluation.subjects, evaluation.tissues, title).markdown())
+        title = "Image behind the answer."
+    if evaluation.makes_image:
+        parts.append(tables.image_table(evaluation.subjects, title).markdown())
+    return "\n\n".join([*parts, *([evaluation.data_note] if evaluation.data_note else [])])
 
 
 def summary(evaluation: Evaluation) -> dict[str, object]:
@@ -39,6 +48,8 @@ def summary(evaluation: Evaluation) -> dict[str, object]:
     return {
         "run": str(evaluation.run_dir),
         "evaluation": asdict(evaluation.config),
+        "subjects_seen_in_training": list(evaluation.seen),
+        "mask": None if evaluation.pattern is None else to_text(evaluation.pattern),
         "training": evaluation.run.to_dict(),
         "n_parameters": evaluation.n_parameters,
         "recipe_hash": evaluation.recipe_hash,
@@ -47,8 +58,10 @@ def summary(evaluation: Evaluation) -> dict[str, object]:
         "n_subjects": len(evaluation.subjects),
         "summary": tables.summary_values(evaluation.subjects, evaluation.tissues),
         "subjects": [tables.subject_row(subject, evaluation.tissues) for subject in evaluation.subjects],
-        "pooled_over_all_pixels": pooled(evaluation),
-        "data_and_image": {name: evaluation.mean(name) for name in ("snr", "cnr", "psnr", "ssim")},
+        "pooled_over_all_pixels": pooled(evaluation) if evaluation.segments else None,
+        "data_and_image": {
+            name: evaluation.mean(name) for name in ("snr", "cnr", "psnr", "ssim", "zero_psnr", "zero_ssim")
+        },
     }
 
 
@@ -78,7 +91,7 @@ def write_comparison(comparison: Comparison, examples: tuple[Example, ...], fold
     summaries = {name: summary(e) for name, e in zip(comparison.names, comparison.evaluations, strict=True)}
     tables.write_json(
         folder / "comparison.json",
-        {"reference": comparison.names[0], "paired_tests_of_mean_dice": tests, "runs": summaries},
+        {"reference": comparison.names[0], f"paired_tests_of_{comparison.metric}": tests, "runs": summaries},
     )
     draw_examples(
         examples, first.class_names, folder / "comparison.png", title=comparison_table(comparison).title

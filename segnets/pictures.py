@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import csv
 import math
+import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +26,8 @@ COLOURS = {  # SERANet's figure: CSF purple, GM orange, WM white
 OTHER_COLOURS = ("#4fb0e8", "#59c36a", "#e8555a", "#f2d94e", "#b0764a", "#7fe0d8", "#e58fc9")
 MISSED_COLOUR, SPURIOUS_COLOUR, SWAPPED_COLOUR = "#ff3b30", "#34c3ff", "#ffd60a"
 GREY = "#333333"
+LETTERS_PER_INCH = 13  # of a title
+ERROR_GAIN = 5  # of the error of an image
 ERROR_LEGEND = (
     ("tissue missed", MISSED_COLOUR),
     ("tissue invented", SPURIOUS_COLOUR),
@@ -37,7 +40,8 @@ class Example:
     """One slice for the segmentation picture; arrays as stored, (y, x).
 
     zero_filled, fully_sampled : float magnitude
-    predictions : name -> (y, x) class numbers
+    predictions : name -> (y, x) class numbers; empty for networks without labels
+    images : name -> (y, x) float magnitude in the units of `fully_sampled`; empty for networks without images
     oracle : (y, x) class numbers
     title : what stands at the left of its row
     """
@@ -48,6 +52,7 @@ class Example:
     fully_sampled: NDArray[np.floating]
     predictions: dict[str, NDArray[np.integer]]
     oracle: NDArray[np.integer]
+    images: dict[str, NDArray[np.floating]] = field(default_factory=dict)
 
 
 def upright(image: NDArray[Any]) -> NDArray[Any]:
@@ -76,8 +81,7 @@ def error_map(
     """(y, x, 3) dimmed grey image with the wrong pixels in colour, by kind of error."""
     from matplotlib.colors import to_rgb
 
-    grey = 0.45 * np.clip(backdrop / window(backdrop), 0, 1)
-    picture = np.repeat(grey[..., None], 3, axis=-1)
+    picture = 0.45 * grey_picture(backdrop, window(backdrop))
     wrong = prediction != oracle
     picture[wrong & (prediction == 0)] = to_rgb(MISSED_COLOUR)
     picture[wrong & (oracle == 0)] = to_rgb(SPURIOUS_COLOUR)
@@ -91,12 +95,17 @@ def window(image: NDArray[np.floating]) -> float:
 
 
 def draw_examples(examples: Sequence[Example], class_names: Sequence[str], path: Path, *, title: str) -> Path:
-    """Draw one row per slice: zero-filled, fully sampled, prediction and error of every network, oracle."""
-    names = list(examples[0].predictions)
-    rows, columns = len(examples), 3 + 2 * len(names)
+    """Draw one row per slice: zero-filled, fully sampled, what every network made and its error, oracle.
+
+    Without labels the error is the magnitude of the difference, five times as bright as the image.
+    """
+    labelled = bool(examples[0].predictions)
+    rows, columns = len(examples), len(_panels(examples[0], class_colours(class_names)))
     height, width = upright(examples[0].oracle).shape
-    figure = new_figure(1.9 * columns + 0.55, 1.9 * rows * height / width + 0.95)
-    grid = figure.add_gridspec(rows, columns, wspace=0.03, hspace=0.03, **_margins(figure))
+    size = 1.9 * columns + 0.55
+    lines = textwrap.wrap(title, int(LETTERS_PER_INCH * size))
+    figure = new_figure(size, 1.9 * rows * height / width + 0.78 + 0.17 * len(lines))
+    grid = figure.add_gridspec(rows, columns, wspace=0.03, hspace=0.03, **_margins(figure, len(lines)))
     for row, example in enumerate(examples):
         for column, (heading, picture) in enumerate(_panels(example, class_colours(class_names))):
             axes = figure.add_subplot(grid[row, column])
@@ -105,36 +114,50 @@ def draw_examples(examples: Sequence[Example], class_names: Sequence[str], path:
                 axes.set_title(heading, fontsize=9)
             if column == 0:
                 axes.set_ylabel(example.title, fontsize=8)
-    figure.suptitle(title, fontsize=10, y=1 - 0.1 / figure.get_figheight(), va="top")
-    _legend(figure, class_names)
+    figure.suptitle("\n".join(lines), fontsize=10, y=1 - 0.1 / figure.get_figheight(), va="top")
+    if labelled:
+        _legend(figure, class_names)
     return _save(figure, path)
 
 
 def _panels(example: Example, colours: NDArray[np.float64]) -> list[tuple[str, NDArray[Any]]]:
     several = len(example.predictions) > 1
+    white = window(example.fully_sampled)
     panels: list[tuple[str, NDArray[Any]]] = [
-        ("zero-filled", example.zero_filled),
-        ("fully sampled", example.fully_sampled),
+        ("zero-filled", grey_picture(example.zero_filled, white)),
+        ("fully sampled", grey_picture(example.fully_sampled, white)),
     ]
+    for name, image in example.images.items() if not several else ():
+        panels.append((name, grey_picture(image, white)))
+        if not example.predictions:
+            difference = np.abs(image - example.fully_sampled)
+            panels.append((f"error x {ERROR_GAIN}", grey_picture(ERROR_GAIN * difference, white)))
+    if not example.predictions:
+        return panels
     for name, labels in example.predictions.items():
         panels.append((name if several else "prediction", colours[labels]))
         panels.append(("error", error_map(labels, example.oracle, example.fully_sampled)))
-    panels.insert(len(panels) if several else 3, ("oracle", colours[example.oracle]))
+    panels.insert(len(panels) if several else len(panels) - 1, ("oracle", colours[example.oracle]))
     return panels
 
 
+def grey_picture(image: NDArray[np.floating], white: float) -> NDArray[np.float64]:
+    """(y, x, 3) grey levels of a magnitude image, `white` and above being white."""
+    return np.repeat(np.clip(image / white, 0, 1)[..., None], 3, axis=-1).astype(np.float64)
+
+
 def _show(axes: Axes, picture: NDArray[Any]) -> None:
-    top = None if picture.ndim == 3 else window(picture)
-    axes.imshow(upright(picture), cmap="gray", vmin=0, vmax=top, interpolation="nearest")
+    axes.imshow(upright(picture), interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks([])
     for spine in axes.spines.values():
         spine.set_visible(False)
 
 
-def _margins(figure: Figure) -> dict[str, float]:
+def _margins(figure: Figure, n_lines: int) -> dict[str, float]:
     width, height = figure.get_size_inches()
-    return {"left": 0.5 / width, "right": 1 - 0.05 / width, "bottom": 0.38 / height, "top": 1 - 0.5 / height}
+    top = 0.33 + 0.17 * n_lines
+    return {"left": 0.5 / width, "right": 1 - 0.05 / width, "bottom": 0.38 / height, "top": 1 - top / height}
 
 
 def _legend(figure: Figure, class_names: Sequence[str]) -> None:
@@ -146,24 +169,49 @@ def _legend(figure: Figure, class_names: Sequence[str]) -> None:
     figure.legend(handles=patches, loc="lower center", ncols=len(patches), fontsize=8, frameon=False)
 
 
+def draw_pattern(
+    pattern: NDArray[np.floating], path: Path, *, probability: NDArray[np.floating] | None = None, title: str
+) -> Path:
+    """Draw a sampling pattern (ky, kx), DC in the middle, and the probabilities where it was learnt.
+
+    Rows are phase encodes, from the first at the top: k-space is not turned as images are.
+    """
+    maps = [(f"{100 * pattern.mean():.4g} % sampled", pattern)]
+    if probability is not None:
+        maps.append(("probability", probability))
+    n_y, n_x = pattern.shape
+    figure = new_figure(0.3 + 3.6 * len(maps), 0.9 + 3.4 * n_y / n_x)
+    row = figure.subplots(1, len(maps), squeeze=False)[0]
+    for axes, (heading, values) in zip(row, maps, strict=True):
+        axes.imshow(values, cmap="gray", vmin=0, vmax=1, interpolation="nearest")
+        axes.set_title(heading, fontsize=9)
+        axes.set(xlabel="kx", ylabel="ky", xticks=[], yticks=[])
+    figure.suptitle(title, fontsize=10)
+    figure.tight_layout()
+    return _save(figure, path)
+
+
 def draw_training_curve(run_dir: Path) -> Path:
-    """Draw loss and Dice against the epoch from `run_dir/log.csv` into `run_dir/training_curve.png`.
+    """Draw loss, and Dice if any, by epoch from `run_dir/log.csv` into `run_dir/training_curve.png`.
 
     Errors: FileNotFoundError without a log; ValueError for a log without a finished epoch.
     """
     log = read_log(run_dir / "log.csv")
     figure = new_figure(8.6, 3.3)
     figure.subplots_adjust(left=0.075, right=0.985, bottom=0.15, top=0.88, wspace=0.2)
-    loss_axes, dice_axes = figure.subplots(1, 2)
+    segments = any(not math.isnan(value) for value in log.get("dice", []))
+    loss_axes, *others = figure.subplots(1, 2 if segments else 1, squeeze=False)[0]
     for prefix, style, where in (("", "-", "training"), ("val_", "--", "validation")):
         _curve(loss_axes, log, f"{prefix}loss", where, GREY, style)
-        _curve(dice_axes, log, f"{prefix}dice", f"mean, {where}", GREY, style, 2)
-        for name, colour in _tissue_columns(log, f"{prefix}dice_"):
-            _curve(dice_axes, log, f"{prefix}dice_{name}", f"{name}, {where}", colour, style)
+        for dice_axes in others:
+            _curve(dice_axes, log, f"{prefix}dice", f"mean, {where}", GREY, style, 2)
+            for name, colour in _tissue_columns(log, f"{prefix}dice_"):
+                _curve(dice_axes, log, f"{prefix}dice_{name}", f"{name}, {where}", colour, style)
     loss_axes.set(xlabel="epoch", ylabel="loss", title="Loss")
-    dice_axes.set(xlabel="epoch", ylabel="Dice", title="Dice", ylim=(0, 1))
+    for dice_axes in others:
+        dice_axes.set(xlabel="epoch", ylabel="Dice", title="Dice", ylim=(0, 1))
     loss_axes.set_ylim(bottom=0)
-    for axes in (loss_axes, dice_axes):
+    for axes in (loss_axes, *others):
         axes.xaxis.get_major_locator().set_params(integer=True)
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7, frameon=False, ncols=2)

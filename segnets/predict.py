@@ -1,4 +1,4 @@
-"""A trained network and a store -> label maps, as NIfTI volumes in patient space or as one Zarr group."""
+"""A trained network and a store -> label maps or images, as NIfTI volumes in patient space or as Zarr."""
 
 from __future__ import annotations
 
@@ -13,17 +13,11 @@ from numpy.typing import NDArray
 
 from mrsim.store import SPLITS, Store, open_store
 from segnets.checkpoint import load_model
+from segnets.conditions import EvaluateConfig, check_fit, pick_device
 from segnets.config import check_choice
-from segnets.data import DataError, evaluation_batches, split_indices
-from segnets.evaluate import (
-    EvaluateConfig,
-    Progress,
-    check_classes,
-    check_condition,
-    directory_of,
-    pick_device,
-    segment,
-)
+from segnets.data import DataError, split_indices
+from segnets.evaluate import Progress, answer, batches, directory_of, magnitude
+from segnets.models import RECONSTRUCTORS
 from segnets.tables import MM, write_json
 
 FORMATS = ("nifti", "zarr")
@@ -33,10 +27,11 @@ EVEN = 1e-3  # relative: slice pitches and pixel steps closer than this are the 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class Prediction:
-    """Label maps of some cases, with what places them in space.
+    """Label maps, or images, of some cases, with what places them in space.
 
     index : (case,) case of the store
-    labels : (case, y, x) uint8 class numbers
+    labels : (case, y, x) uint8 class numbers; or, from a network that ends at the image,
+    images : (case, y, x) float32 magnitude in the units of the store; the other one is None
     affine : (case, 4, 4) [m] pixel index (x, y, 0, 1) -> RAS
     coords : name -> (case,) coordinates of the store, metres
     pixel_spacing : (y, x) [m]
@@ -44,12 +39,25 @@ class Prediction:
     """
 
     index: NDArray[np.int64]
-    labels: NDArray[np.uint8]
+    labels: NDArray[np.uint8] | None
     affine: NDArray[np.float64]
     coords: Mapping[str, NDArray[Any]]
     pixel_spacing: tuple[float, float]
     orientation: str
     source: dict[str, Any]
+    images: NDArray[np.float32] | None = None
+
+    @property
+    def kind(self) -> str:
+        """What is in it: "labels" or "image"."""
+        return "image" if self.labels is None else "labels"
+
+    @property
+    def maps(self) -> NDArray[Any]:
+        """(case, y, x) whichever of both there is."""
+        maps = self.images if self.labels is None else self.labels
+        assert maps is not None
+        return maps
 
     def subjects(self) -> list[int]:
         """Subjects in ascending order."""
@@ -57,36 +65,34 @@ class Prediction:
 
 
 def predict(run_dir: Path, config: EvaluateConfig, progress: Progress | None = None) -> Prediction:
-    """Segment the cases of a split ("all" takes every one) as `evaluate` would.
+    """Segment or reconstruct the cases of a split ("all" takes every one) as `evaluate` would.
 
     Errors: StoreError, DataError, CheckpointError, ValueError, each with one sentence.
     """
     device = pick_device(config.device)
     model, run = load_model(run_dir, config.which, device)
-    config = config.for_run(run)
+    config = config.for_run(run, run_dir)
     store = open_store(config.data)
-    check_classes(run_dir, run, store)
-    check_condition(store, config, run)
+    check_fit(run_dir, run, store, config)
     index = np.sort(np.concatenate([split_indices(store, split) for split in _splits(store, config.split)]))
     labels = np.zeros((len(index), *store.shape), np.uint8)
-    done = 0
+    images = np.zeros((len(index), *store.shape), np.float32)
+    done, segments = 0, run.train.model not in RECONSTRUCTORS
     for split in _splits(store, config.split):
-        for batch in evaluation_batches(
-            store,
-            split,
-            rate=config.rate or 1.0,
-            noise=config.noise or 0.0,
-            n_center=run.train.n_center,
-            batch_size=config.batch_size,
-            device=device,
-        ):
-            labels[np.searchsorted(index, batch.index.cpu().numpy())] = segment(model, batch, run_dir)[1]
-            done += len(batch.index)
+        for batch in batches(store, config, split, run.train.n_center, device):
+            where = np.searchsorted(index, batch.index.cpu().numpy())
+            output, classes = answer(model, batch, run_dir)
+            if classes is None:
+                images[where] = magnitude(output.image) * batch.scale[:, 0].cpu().numpy()[:, None, None]
+            else:
+                labels[where] = classes
+            done += len(where)
             if progress:
                 progress(done, len(index))
     return Prediction(
         index=index,
-        labels=labels,
+        labels=labels if segments else None,
+        images=None if segments else images,
         affine=np.asarray(store.read("affine", index), dtype=np.float64),
         coords={name: values[index] for name, values in store.coords.items() if values.ndim == 1},
         pixel_spacing=store.pixel_spacing,
@@ -134,7 +140,10 @@ def write_prediction(prediction: Prediction, out: Path, form: str, *, overwrite:
 
 
 def write_nifti(prediction: Prediction, folder: Path) -> None:
-    """Write `subject-<n>_labels.nii.gz` (RAS, mm) for every subject, and labels.json with the class names."""
+    """Write `subject-<n>_labels.nii.gz` (RAS, mm) for every subject, and labels.json with the class names.
+
+    The same with "image" for "labels" where there are images.
+    """
     import nibabel
 
     folder.mkdir()
@@ -145,13 +154,13 @@ def write_nifti(prediction: Prediction, folder: Path) -> None:
         image.set_qform(affine, code="scanner")
         image.header.set_xyzt_units("mm")
         image.header["descrip"] = f"segnets {prediction.source['model']}"[:79].encode()
-        nibabel.save(image, folder / f"subject-{subject:02d}_labels.nii.gz")
+        nibabel.save(image, folder / f"subject-{subject:02d}_{prediction.kind}.nii.gz")
     names = dict(enumerate(prediction.source["class_names"]))
-    write_json(folder / "labels.json", {"classes": names, **prediction.source})
+    write_json(folder / f"{prediction.kind}.json", {"classes": names, **prediction.source})
 
 
-def subject_volume(prediction: Prediction, subject: int) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
-    """Stack a subject's slices: (right, anterior, superior) uint8, and the index -> RAS affine [mm].
+def subject_volume(prediction: Prediction, subject: int) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Stack a subject's slices: (right, anterior, superior), and the index -> RAS affine [mm].
 
     DataError where the slices are not evenly spaced in one stack, which is all that a NIfTI affine can say.
     """
@@ -162,7 +171,7 @@ def subject_volume(prediction: Prediction, subject: int) -> tuple[NDArray[np.uin
     normal = affine[0, :3, 2] / np.linalg.norm(affine[0, :3, 2])
     order = np.argsort(affine[:, :3, 3] @ normal)
     affine = affine[order]
-    stack = prediction.labels[where[order]].transpose(2, 1, 0)  # (x, y, slice)
+    stack = prediction.maps[where[order]].transpose(2, 1, 0)  # (x, y, slice)
     whole = affine[0].copy()
     if where.size > 1:  # a single slice is as thick as its own affine says
         whole[:3, 2] = _pitch(affine, subject)
@@ -188,14 +197,20 @@ def _pitch(affine: NDArray[np.float64], subject: int) -> NDArray[np.float64]:
 
 
 def write_zarr(prediction: Prediction, path: Path) -> None:
-    """Write labels (case, y, x) uint8 and the coordinates of every case; opens with xarray and with zarr."""
+    """Write `labels` or `image` (case, y, x) and the coordinates of all cases; for xarray and zarr."""
     import xarray
 
-    n_y, n_x = prediction.labels.shape[1:]
+    n_y, n_x = prediction.maps.shape[1:]
     dy, dx = prediction.pixel_spacing
     metres = {"units": "m", "long_name": "distance from the image centre"}
     dataset = xarray.Dataset(
-        {"labels": (("case", "y", "x"), prediction.labels, {"classes": prediction.source["class_names"]})},
+        {
+            prediction.kind: (
+                ("case", "y", "x"),
+                prediction.maps,
+                {"classes": prediction.source["class_names"]} if prediction.kind == "labels" else {},
+            )
+        },
         coords={
             "case": ("case", prediction.index, {"long_name": "case of the store"}),
             "y": ("y", (np.arange(n_y) - n_y // 2) * dy, metres),

@@ -23,6 +23,8 @@ METRICS = {  # field of SubjectScore -> how a table calls it
     "hd95": "HD95",
     "assd": "ASSD",
 }
+IMAGE_METRICS = {"psnr": "PSNR", "ssim": "SSIM"}  # [dB], 1
+NO_IMAGE = (math.nan, math.nan)
 DISTANCES = ("hausdorff", "hd95", "assd")  # [m]
 
 
@@ -52,11 +54,18 @@ class CaseScore:
     cnr: float  # |difference of the last two tissues| / sigma
     psnr: float  # [dB] network's image against the noise-free fully sampled one; NaN where it makes none
     ssim: float
+    zero_psnr: float = math.nan  # [dB] the same of the zero-filled image
+    zero_ssim: float = math.nan
 
     @property
     def dice(self) -> float:
         """Mean Dice over the tissues of this slice that have one."""
         return metrics.mean_present([score.dice for score in self.tissues])
+
+    @property
+    def figure(self) -> str:
+        """Say in a few words how good it is."""
+        return f"mean Dice {self.dice:.3f}" if self.tissues else f"PSNR {self.psnr:.1f} dB"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,6 +82,10 @@ class SubjectScore:
     absent: tuple[int, ...]  # slices left out: the tissue is in neither map
     missed: tuple[int, ...]  # slices where only the oracle has it: Dice 0, distance = image diagonal
     spurious: tuple[int, ...]  # slices where only the prediction has it: the same
+    psnr: float = math.nan  # [dB] mean over the slices that have one
+    ssim: float = math.nan
+    zero_psnr: float = math.nan
+    zero_ssim: float = math.nan
 
     def mean(self, metric: str) -> float:
         """Mean of a metric over the tissues that have it."""
@@ -132,6 +145,10 @@ def _pool(subject: int, cases: Sequence[CaseScore]) -> SubjectScore:
         absent=tuple(_count(column, metrics.BOTH_EMPTY) for column in columns),
         missed=tuple(_count(column, metrics.MISSED) for column in columns),
         spurious=tuple(_count(column, metrics.SPURIOUS) for column in columns),
+        **{
+            name: metrics.mean_present([getattr(case, name) for case in cases])
+            for name in ("psnr", "ssim", "zero_psnr", "zero_ssim")
+        },
     )
 
 
@@ -143,6 +160,24 @@ def _pooled_dice(column: Sequence[ClassScore]) -> float:
 
 def _count(column: Sequence[ClassScore], presence: str) -> int:
     return sum(score.presence == presence for score in column)
+
+
+def image_quality(
+    image: NDArray[np.floating], reference: NDArray[np.floating], peak: float
+) -> tuple[float, float]:
+    """PSNR [dB] and SSIM of a slice (y, x), with the largest value of the subject's reference as range.
+
+    NaN where the reference is empty; the SSIM also where the image is smaller than its window.
+    """
+    if not reference.any():
+        return NO_IMAGE
+    fits = min(reference.shape) >= metrics.SSIM_WINDOW
+    return metrics.psnr(image, reference, peak), metrics.ssim(image, reference, peak) if fits else math.nan
+
+
+def summarise_image(subjects: Sequence[SubjectScore], metric: str) -> Interval:
+    """Interval over subjects of "psnr", "ssim", "zero_psnr" or "zero_ssim"."""
+    return mean_interval([getattr(subject, metric) for subject in subjects])
 
 
 def summarise(subjects: Sequence[SubjectScore], metric: str) -> tuple[Interval, ...]:

@@ -38,8 +38,14 @@ class Progress:
     step: int = 0  # steps done in the current one
     seconds: float = 0.0  # spent in the current one
     waited: float = 0.0  # of these, waiting for data
-    best: float = -math.inf  # validation Dice of best.pt
+    best: float = -math.inf  # `quality` of best.pt
     history: list[Row] = field(default_factory=list)  # one row per epoch done
+
+
+def quality(row: Row) -> float:
+    """Return the validation Dice of an epoch; of a network without labels, the negative loss."""
+    dice = row.get("val_dice", -math.inf)
+    return -row["val_loss"] if math.isnan(dice) else dice
 
 
 class StageNetwork(nn.Module):
@@ -161,7 +167,8 @@ class Session:
         row = self.scores.summary(self.run.class_names)
         self._check_finite(row["loss"])
         speed = f"{p.step * self.run.train.batch_size / p.seconds:.1f} samples/s" if p.seconds else ""
-        return f"loss {row['loss']:.4f}  Dice {row['dice']:.3f}  {speed}"
+        dice = "" if math.isnan(row["dice"]) else f"  Dice {row['dice']:.3f}"
+        return f"loss {row['loss']:.4f}{dice}  {speed}"
 
     def time_is_up(self) -> bool:
         """Save when it is time to; True when `max_minutes` are over (and the checkpoint is written)."""
@@ -185,15 +192,16 @@ class Session:
         return total
 
     def finish_epoch(self, row: Row) -> None:
-        """Book the epoch: checkpoint, best.pt by the validation Dice of the last stage, log.csv, curves."""
+        """Book the epoch: checkpoint, best.pt by the validation of the last stage, log.csv, curves."""
         p = self.progress
         self._check_finite(row["loss"])
         last = self.here.number == len(self.model.stages) - 1
         p.history.append(row)
         p.epoch, p.step, p.seconds, p.waited = p.epoch + 1, 0, 0.0, 0.0
         self.scores.sums.zero_()
-        better = last and self.run.train.validate == "validation" and row.get("val_dice", -math.inf) > p.best
-        p.best = row["val_dice"] if better else p.best
+        score = quality(row)
+        better = last and self.run.train.validate == "validation" and score > p.best
+        p.best = score if better else p.best
         if better and self.main:  # before last.pt, which says that it is there
             save_checkpoint(self.out / "best.pt", self.run, {"model": self.model.state_dict()})
         self.save()

@@ -58,6 +58,11 @@ class Stage:
         check(0 < self.curriculum <= 1, "curriculum", "lie in (0, 1]", self.curriculum)
         check(0 < self.lr_factor < math.inf, "lr_factor", "be positive", self.lr_factor)
 
+    @property
+    def depends_on_length(self) -> bool:
+        """Whether an epoch of this stage does something else in a longer or shorter training."""
+        return self.schedule in ("poly", "warmup-cosine") or self.sampling == "curriculum"
+
 
 class Place(NamedTuple):
     """Where an epoch of the run lies: the stage, its number from 0, the epoch within it, its epochs."""

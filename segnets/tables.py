@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from segnets.scores import DISTANCES, METRICS, CaseScore, SubjectScore, counts, summarise
+from segnets.scores import (
+    DISTANCES,
+    IMAGE_METRICS,
+    METRICS,
+    CaseScore,
+    SubjectScore,
+    counts,
+    summarise,
+    summarise_image,
+)
 from segnets.statistics import Interval
 
 MM = 1e3  # [mm/m]
@@ -52,7 +61,8 @@ def show(interval: Interval, metric: str, *, bounds: bool = True) -> str:
     """Mean, and bounds where there are some: Dice with four digits, distances in mm with two."""
     if math.isnan(interval.mean):
         return "-"
-    scale, digits = (MM, 2) if metric in DISTANCES else (1.0, 4)
+    scale = MM if metric in DISTANCES else 1.0
+    digits = 2 if metric in DISTANCES or metric.endswith("psnr") else 4
     text = f"{scale * interval.mean:.{digits}f}"
     if not bounds or math.isnan(interval.low):
         return text
@@ -80,6 +90,21 @@ def summary_table(subjects: Sequence[SubjectScore], tissues: Sequence[str], titl
     return Table(header=("", *tissues, "Mean"), rows=tuple(rows), title=title, notes=notes)
 
 
+def image_table(subjects: Sequence[SubjectScore], title: str = "") -> Table:
+    """One row for the network's image and one for the zero-filled one: PSNR and SSIM over subjects."""
+    rows = tuple(
+        (label, *(show(summarise_image(subjects, f"{prefix}{metric}"), metric) for metric in IMAGE_METRICS))
+        for prefix, label in (("", "Image"), ("zero_", "Zero-filled"))
+    )
+    n_slices = sum(subject.n_slices for subject in subjects)
+    interval = interval_note(summarise_image(subjects, "psnr"))
+    notes = (
+        f"n = {len(subjects)} subjects, {n_slices} slices. {interval}",
+        "Against the noise-free fully sampled magnitude; the range is the largest one of the subject.",
+    )
+    return Table(header=("", "PSNR [dB]", "SSIM"), rows=rows, title=title, notes=notes)
+
+
 def interval_note(interval: Interval) -> str:
     """Say in words what the brackets hold."""
     words = {
@@ -102,12 +127,15 @@ def _case_row(case: CaseScore, tissues: Sequence[str]) -> dict[str, Any]:
         "slice": case.slice,
         "noise": case.noise,
         "rate": case.rate,
-        f"snr_{tissues[-1]}": case.snr,
+        "snr": case.snr,
         "cnr": case.cnr,
         "psnr_db": case.psnr,
         "ssim": case.ssim,
-        "dice": case.dice,
+        "zero_filled_psnr_db": case.zero_psnr,
+        "zero_filled_ssim": case.zero_ssim,
     }
+    if tissues:
+        row["dice"] = case.dice
     for name, score in zip(tissues, case.tissues, strict=True):
         row |= {
             f"dice_{name}": score.dice,
@@ -130,7 +158,9 @@ def write_subject_csv(path: Path, subjects: Sequence[SubjectScore], tissues: Seq
 def subject_row(subject: SubjectScore, tissues: Sequence[str]) -> dict[str, Any]:
     """Name every figure of a subject: `<metric>` for the mean over tissues, `<metric>_<tissue>` for each."""
     row: dict[str, Any] = {"subject": subject.subject, "slices": subject.n_slices}
-    for metric in METRICS:
+    row |= {metric: getattr(subject, metric) for metric in IMAGE_METRICS}
+    row |= {f"zero_filled_{metric}": getattr(subject, f"zero_{metric}") for metric in IMAGE_METRICS}
+    for metric in METRICS if tissues else ():
         scale, name = (MM, f"{metric}_mm") if metric in DISTANCES else (1.0, metric)
         row[name] = scale * subject.mean(metric)
         row |= {f"{name}_{t}": scale * v for t, v in zip(tissues, getattr(subject, metric), strict=True)}
@@ -140,8 +170,18 @@ def subject_row(subject: SubjectScore, tissues: Sequence[str]) -> dict[str, Any]
 
 
 def summary_values(subjects: Sequence[SubjectScore], tissues: Sequence[str]) -> dict[str, Any]:
-    """Intervals over subjects for JSON: metric -> tissue or "mean" -> mean, std, low, high, n, method."""
-    return {
+    """Intervals over subjects for JSON: metric -> tissue or "mean" -> mean, std, low, high, n, method.
+
+    PSNR and SSIM have no tissue; no Dice and no distance without tissues.
+    """
+    images = {
+        metric: _interval_values(summarise_image(subjects, metric), 1.0)
+        for metric in IMAGE_METRICS
+        if not math.isnan(summarise_image(subjects, metric).mean)
+    }
+    if not tissues:
+        return images
+    return images | {
         f"{metric}_mm" if metric in DISTANCES else metric: {
             name: _interval_values(interval, MM if metric in DISTANCES else 1.0)
             for name, interval in zip((*tissues, "mean"), summarise(subjects, metric), strict=True)

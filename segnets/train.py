@@ -8,35 +8,34 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from datetime import datetime
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from lightning.fabric import Fabric
 from lightning.fabric.plugins import MixedPrecision, Precision
 
 from mrsim.store import Store
 from segnets.checkpoint import read_checkpoint, run_of, write_json
-from segnets.config import OptionValue, RunConfig, TrainConfig, check, differing_fields, resumed
+from segnets.config import RunConfig, TrainConfig, resumed
 from segnets.data import (
     Batch,
     Cases,
-    DataError,
     Undersampling,
     as_store,
-    data_hash,
     evaluation_batches,
-    split_indices,
 )
+from segnets.describe import describe, epochs_done
 from segnets.feeding import SHARE_OF_MEMORY, Feed, free_memory, open_data
 from segnets.logs import Bar, Row, RunningScores
+from segnets.masks import as_mask
 from segnets.models import model_class
-from segnets.models.base import ModelConfig
+from segnets.patterns import FILE, from_text, pattern_of_run
 from segnets.session import Progress, Session, TrainingError
-from segnets.stages import divide_epochs, learning_rate, lowest_line_count
+from segnets.stages import learning_rate, lowest_line_count
 
 __all__ = ["TrainingError", "describe", "resume", "train"]
 
@@ -62,7 +61,15 @@ def train(config: TrainConfig, *, resume: bool = False, quiet: bool = False) -> 
     out.mkdir(parents=True, exist_ok=True)
     write_json(out / "config.json", run.to_dict())
     fabric.launch(fit, run.to_dict(), out, quiet)  # type: ignore[arg-type]
+    keep_pattern(out, run)
     return out
+
+
+def keep_pattern(out: Path, run: RunConfig) -> None:
+    """Write mask.npy where the network samples every slice with one pattern: learnt, its own, or given."""
+    own = model_class(run.train.model).configure(run.train.options).samples_itself
+    if (run.mask or own) and (out / "last.pt").is_file():
+        np.save(out / FILE, pattern_of_run(out))
 
 
 def resume(
@@ -72,78 +79,9 @@ def resume(
     last = Path(run_dir) / "last.pt"
     config = run_of(read_checkpoint(last), last).train
     config = replace(resumed(config, max_minutes=max_minutes, epochs=epochs), out=str(run_dir))
+    if config.mask:  # the run has it; the file that it was read from may be gone
+        config = replace(config, mask=str(run_dir))
     return train(config, resume=True, quiet=quiet)
-
-
-def describe(config: TrainConfig, store: Store) -> RunConfig:
-    """Fill in what the configuration leaves open; DataError or ValueError where it does not fit the store."""
-    model = model_config(config, store)
-    divide_epochs(model_class(config.model).stages, config.epochs)
-    validate = config.validate
-    if validate == "auto":
-        validate = "validation" if store.indices("validation").size else "none"
-    if validate != "none":
-        split_indices(store, validate)
-    indices = split_indices(store, "train")
-    if not model.samples_itself:
-        Undersampling(rate=config.rate, n_center=config.n_center, n_ky=store.shape[0])
-    return RunConfig(
-        train=replace(config, options=asdict(model), validate=validate),
-        class_names=store.class_names,
-        shape=store.shape,
-        data_hash=data_hash(store, indices[: config.n_cases or len(indices)]),
-        versions={name: _version(name) for name in ("mrsim", "torch", "lightning", "numpy")},
-    )
-
-
-def model_config(config: TrainConfig, store: Store) -> ModelConfig:
-    """Complete the model's options by what the store and the run decide; DataError where they contradict it.
-
-    The store decides the classes and, where the network is built for one size of image, that size; the run's
-    rate is the rate of a network that brings its own sampling pattern.
-    """
-    cls = model_class(config.model)
-    known = [f.name for f in fields(cls.Config)]
-    given: dict[str, OptionValue] = {"n_classes": store.n_classes, "ny": store.shape[0], "nx": store.shape[1]}
-    classes = f" ({', '.join(store.class_names)})"
-    for name, value in given.items():
-        wanted = config.options.get(name, value)
-        if name in known and wanted != value:
-            note = classes if name == "n_classes" else ""
-            raise DataError(f"{name} must be {value}{note} for {store.path}, got {wanted}")
-    if "rate" in known:
-        check(
-            len(config.rate) == 1, "rate", "be a single one for a network with its own pattern", config.rate
-        )
-        given["rate"] = config.rate[0]
-    return cls.configure({name: value for name, value in given.items() if name in known} | config.options)
-
-
-def _version(package: str) -> str:
-    try:
-        return version(package)
-    except PackageNotFoundError:  # run from a checkout that is not installed
-        return "not installed"
-
-
-def epochs_done(out: Path, run: RunConfig, resume: bool) -> int:
-    """Return how far the run in `out` is; TrainingError unless it may be resumed and is the same as `run`."""
-    last = out / "last.pt"
-    if not resume:
-        raise TrainingError(f"{out} already holds a run; resume it or choose another directory")
-    payload = read_checkpoint(last)
-    old = run_of(payload, last)
-    if names := differing_fields(old.train, run.train):
-        was, now = getattr(old.train, names[0]), getattr(run.train, names[0])
-        raise TrainingError(f"{names[0]} must stay {was} where {out} is resumed, got {now}")
-    if len(model_class(run.train.model).stages) > 1 and old.train.epochs != run.train.epochs:
-        raise TrainingError(
-            f"epochs must stay {old.train.epochs} where {out} is resumed, since they divide into stages, "
-            f"got {run.train.epochs}"
-        )
-    if old.data_hash != run.data_hash:
-        raise TrainingError(f"{run.train.data} does not hold the cases that {out} was trained on")
-    return int(payload["progress"]["epoch"])
 
 
 def accelerator(device: str) -> str:
@@ -178,7 +116,13 @@ def fit(fabric: Fabric, record: dict[str, Any], out: Path, quiet: bool) -> None:
     store = as_store(config.data)
     session = Session(fabric, run, out)
     feed = open_data(
-        store, noise=config.noise, device=device, resident=config.resident, n_cases=config.n_cases
+        store,
+        noise=config.noise,
+        device=device,
+        resident=config.resident,
+        n_cases=config.n_cases,
+        inu=config.inu,
+        contrast=config.contrast,
     )
     validation: dict[float, Iterable[Batch]] = {}
     n_steps, progress = feed.n_steps(session.batch_size, fabric.world_size), session.progress
@@ -193,7 +137,7 @@ def fit(fabric: Fabric, record: dict[str, Any], out: Path, quiet: bool) -> None:
             if (progress.epoch + 1) % config.validate_every == 0:
                 rate = 1.0 if sampling.rate == (1.0,) else config.rate[0]
                 if rate not in validation:  # only the batches of one stage are kept
-                    validation = {rate: validation_batches(store, config, device, rate)}
+                    validation = {rate: validation_batches(store, run, device, rate)}
                 row |= validate(session, validation[rate])
             session.finish_epoch(row)
 
@@ -201,12 +145,14 @@ def fit(fabric: Fabric, record: dict[str, Any], out: Path, quiet: bool) -> None:
 def sampling_of(session: Session, n_ky: int) -> Undersampling:
     """Return what the stage of this epoch undersamples with."""
     config, here = session.run.train, session.here
-    rate = config.rate
+    rate, pattern = config.rate, None
     if here.stage.sampling == "full" or session.model.config.samples_itself:
         rate = (1.0,)
+    elif session.run.mask:  # also instead of a curriculum of lines
+        pattern = as_mask(from_text(session.run.mask)).to(session.fabric.device)
     elif here.stage.sampling == "curriculum":
         rate = tuple(n / n_ky for n in range(lowest_line_count(here, n_ky, config.n_center), n_ky + 1))
-    return Undersampling(rate=rate, n_center=min(config.n_center, n_ky), n_ky=n_ky)
+    return Undersampling(rate=rate, n_center=min(config.n_center, n_ky), n_ky=n_ky, pattern=pattern)
 
 
 def stage_title(session: Session) -> str:
@@ -285,14 +231,14 @@ def epoch_row(session: Session, n_steps: int) -> Row:
     return row
 
 
-def validation_batches(
-    store: Store, config: TrainConfig, device: torch.device, rate: float
-) -> Iterable[Batch]:
+def validation_batches(store: Store, run: RunConfig, device: torch.device, rate: float) -> Iterable[Batch]:
     """Return the batches of the validation curve, at the first noise level; kept where they fit."""
+    config = run.train
     if config.validate == "none":
         return []
     n_pixels = store.indices(config.validate).size * store.shape[0] * store.shape[1]
-    batches = EvaluationBatches(store, config, device, rate)
+    n_pixels *= max(1, len(config.contrast))
+    batches = EvaluationBatches(store, run, device, rate)
     fit_in = 24 * n_pixels < SHARE_OF_MEMORY / 4 * free_memory(
         device
     )  # two complex64 and one int64 per pixel
@@ -302,8 +248,9 @@ def validation_batches(
 class EvaluationBatches:
     """`evaluation_batches` that can be gone through again and again."""
 
-    def __init__(self, store: Store, config: TrainConfig, device: torch.device, rate: float) -> None:
-        self.store, self.config, self.device, self.rate = store, config, device, rate
+    def __init__(self, store: Store, run: RunConfig, device: torch.device, rate: float) -> None:
+        self.store, self.config, self.device, self.rate = store, run.train, device, rate
+        self.pattern = from_text(run.mask) if run.mask and rate < 1 else None
 
     def __iter__(self) -> Iterator[Batch]:
         """Read the split anew."""
@@ -314,6 +261,9 @@ class EvaluationBatches:
             rate=self.rate,
             noise=c.noise[0],
             n_center=c.n_center,
+            pattern=self.pattern,
+            inu=c.inu,
+            contrast=c.contrast,
             batch_size=max(1, c.batch_size // c.devices),
             device=self.device,
         )

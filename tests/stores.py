@@ -12,6 +12,11 @@ from mrsim.store import Layout, StoreWriter
 CLASSES = ("background", "CSF", "GM", "WM")
 PITCH = 2e-3  # [m] from slice to slice and from pixel to pixel
 SIGNAL = np.array([0.0, 0.53, 0.32, 0.24])  # spin echo, TE 80 ms, TR 3 s
+CONTRAST_SIGNAL = {  # the same tissues at TE 12, 120 and 35 ms, TR 0.5, 3.3 and 3.3 s
+    "T1": np.array([0.0, 0.17, 0.34, 0.41]),
+    "T2": np.array([0.0, 0.50, 0.20, 0.14]),
+    "PD": np.array([0.0, 0.65, 0.55, 0.47]),
+}
 
 
 def ellipse_labels(rng, shape):
@@ -37,7 +42,7 @@ def centred_fft2(image):
     return np.fft.fftshift(np.fft.fft2(np.fft.ifftshift(image, axes=(-2, -1)), norm="ortho"), axes=(-2, -1))
 
 
-def subject_arrays(subject, n_slices, shape, n_coils=1, seed=0):
+def subject_arrays(subject, n_slices, shape, n_coils=1, seed=0, contrasts=()):
     """All arrays of one subject; a pure function of its arguments."""
     rng = np.random.default_rng([seed, subject])
     labels = np.stack([ellipse_labels(rng, shape) for _ in range(n_slices)])
@@ -47,9 +52,15 @@ def subject_arrays(subject, n_slices, shape, n_coils=1, seed=0):
     csm = (1 / (1 + (y - np.sin(angle)) ** 2 + (x - np.cos(angle)) ** 2) if n_coils > 1 else 1) * phase[0]
     csm = np.broadcast_to(csm, (n_slices, n_coils, *shape)).astype(np.complex64)
     b0 = np.broadcast_to(10 * y, labels.shape).astype(np.float32)
-    kspace = centred_fft2(SIGNAL[labels][:, None] * csm).astype(np.complex64)
+    signals = [CONTRAST_SIGNAL[name] for name in contrasts] or [SIGNAL]
+    kspace = np.stack([centred_fft2(signal[labels][:, None] * csm) for signal in signals], axis=1)
+    kspace = (kspace if contrasts else kspace[:, 0]).astype(np.complex64)
     affine = np.stack([slice_plane(shape, k * PITCH).affine for k in range(n_slices)])
-    return {"kspace": kspace, "labels": labels, "tissue": labels, "affine": affine, "csm": csm, "b0": b0}
+    inu = rng.uniform(-1, 1, (n_slices, len(signals), 24)) / 24  # smaller than 1 within `reach`
+    inu[..., :4] = 0, 0, 0, max(shape) * PITCH
+    inu = inu if contrasts else inu[:, 0]
+    maps = {"labels": labels, "tissue": labels, "affine": affine, "csm": csm, "b0": b0, "inu": inu}
+    return {"kspace": kspace, **maps}
 
 
 def split_of(n_subjects):
@@ -62,7 +73,7 @@ def split_of(n_subjects):
     return split
 
 
-def test_layout(n_subjects=4, slices=3, shape=(32, 40), *, n_coils=1, codec="none"):
+def test_layout(n_subjects=4, slices=3, shape=(32, 40), *, n_coils=1, codec="none", contrasts=(), inu=False):
     return Layout(
         n_subjects=n_subjects,
         n_slices=slices,
@@ -74,6 +85,8 @@ def test_layout(n_subjects=4, slices=3, shape=(32, 40), *, n_coils=1, codec="non
         b0=True,
         csm=n_coils > 1,
         codec=codec,
+        contrasts=contrasts,
+        inu=inu,
     )
 
 
@@ -92,17 +105,21 @@ def begin_test_store(path, layout, *, seed=0, overwrite=False):
         "flip": np.full(n_subjects * n_slices, np.pi / 2),
         "split": np.repeat(split_of(n_subjects), n_slices),
     }
+    for name in ("te", "tr", "flip") if layout.contrasts else ():
+        coords[name] = np.repeat(coords[name][:, None], len(layout.contrasts), axis=1)
     attrs = {"recipe": {"name": "ellipses"}, "recipe_hash": f"ellipses-{seed}", "seed": seed, "versions": {}}
     return StoreWriter.create(path, layout, coords, attrs, overwrite=overwrite)
 
 
 def write_test_store(
-    path, n_subjects=4, slices=3, shape=(32, 40), *, n_coils=1, seed=0, codec="none"
+    path, n_subjects=4, slices=3, shape=(32, 40), *, n_coils=1, seed=0, codec="none", contrasts=(), inu=False
 ) -> Path:
     """A finished store of `n_subjects` x `slices` ellipse heads; train, validation and test by subject."""
-    layout = test_layout(n_subjects, slices, shape, n_coils=n_coils, codec=codec)
+    layout = test_layout(
+        n_subjects, slices, shape, n_coils=n_coils, codec=codec, contrasts=contrasts, inu=inu
+    )
     writer = begin_test_store(path, layout, seed=seed)
     for rank in writer.pending():
-        writer.write_subject(rank, subject_arrays(rank, slices, shape, n_coils, seed))
+        writer.write_subject(rank, subject_arrays(rank, slices, shape, n_coils, seed, contrasts))
     writer.finish()
     return path

@@ -107,8 +107,8 @@ class Case:
     def biased(self, level: float) -> Case:
         """Return the case under an intensity non-uniformity of `level`: 0.2 is 0.9 to 1.1 over the brain.
 
-        It multiplies the image, so apply it before noise: `case.biased(0.2).noisy(0.03)`. Each contrast has its
-        own field, the same on every machine. StoreError where the store has no fields, or noise baked in.
+        It multiplies the image, so apply it before noise: `case.biased(0.2).noisy(0.03)`. Each contrast has
+        its own field, the same on every machine. StoreError where the store has no fields, or noise baked in.
         """
         if level == 0:
             return self

@@ -201,7 +201,7 @@ class Store:
             for i, case in enumerate(wanted % self.n_cases)
         ]
 
-    def _case(self, index: int, arrays: Mapping[str, NDArray[Any]]) -> Case:
+    def _case(self, index: int, arrays: Mapping[str, Any]) -> Case:
         coords = {name: values[index] for name, values in self.coords.items()}
         if "orientation" not in coords:  # older stores have one for all, in the recipe
             slices = self.attrs.get("recipe", {}).get("slices", {})
@@ -300,7 +300,7 @@ class Store:
         return {**MAPS, **COORDS, "checksum": CHECKSUM}[name].along(len(self.contrasts))
 
     def _missing(self) -> Iterator[tuple[int | None, str]]:
-        """What a finished store lacks: (None, coordinate) and (place of the subject, shard)."""
+        """Find what a finished store lacks: (None, coordinate) and (place of the subject, shard)."""
         present = zarr_io.keys(self._backing)
         for name in self.coords:
             if zarr_io.shard_key(name, self._spec(name), 0) not in present:

@@ -24,6 +24,11 @@ class ImageConfig(ModelConfig):
         check(self.contrasts >= 1, "contrasts", "be at least 1", self.contrasts)
 
     @property
+    def makes_image(self) -> bool:
+        """See `ModelConfig.makes_image`."""
+        return False
+
+    @property
     def n_channels(self) -> int:
         """Channels that the network reads."""
         return self.contrasts if self.magnitude else 2 * self.contrasts

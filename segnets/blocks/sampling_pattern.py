@@ -9,17 +9,21 @@ SampNet (Wang et al. 2021, after LOUPE, Bahadir et al. 2020) has three layers:
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from mrsim.sampling import MASKS
+from segnets.blocks.fourier import to_image
 from segnets.config import check, check_choice
 
 PARAMETER_SLOPE = 5.0  # s1, LOUPE's code
 SAMPLE_SLOPE = 12.0  # s2, LOUPE's code
 INITIAL_RANGE = (0.01, 0.99)  # what the uniform initial probabilities are clipped to, LOUPE's code
 PATTERNS = ("radial", "random")
+GIVEN = "given"  # instead of one of these: the mask of the data
 
 
 def n_samples(shape: tuple[int, int], rate: float) -> int:
@@ -30,6 +34,28 @@ def n_samples(shape: tuple[int, int], rate: float) -> int:
 def check_shape(kspace: Tensor, shape: tuple[int, int]) -> None:
     """Raise ValueError unless k-space (..., ky, kx) has the shape that the network was built for."""
     check(kspace.shape[-2:] == shape, "image", f"be {shape[0]} x {shape[1]}", tuple(kspace.shape[-2:]))
+
+
+class Measurement(NamedTuple):
+    """What a network that samples by itself goes on with.
+
+    kspace : (batch, 2, ky, kx) sampled, divided by `scale`
+    mask : (batch or 1, 1, ky, kx)
+    scale : (batch, 1, 1, 1) largest magnitude of the zero-filled image; an image made of `kspace` times it is
+        in the units that the k-space came in
+    """
+
+    kspace: Tensor
+    mask: Tensor
+    scale: Tensor
+
+
+def measure(kspace: Tensor, mask: Tensor) -> Measurement:
+    """Sample k-space (batch, 2, ky, kx) and scale it by what was sampled, which the network may know."""
+    sampled = kspace * mask
+    peak = torch.linalg.vector_norm(to_image(sampled.detach()), dim=1).amax(dim=(1, 2))
+    scale = peak.clamp_min(torch.finfo(torch.float32).tiny)[:, None, None, None]
+    return Measurement(sampled / scale, mask, scale)
 
 
 class SampNet(nn.Module):
@@ -66,11 +92,10 @@ class SampNet(nn.Module):
         best = flat.sort(descending=True, stable=True).indices[: n_samples(self.shape, self.rate)]
         return torch.zeros_like(flat).index_fill_(0, best, 1.0).reshape(1, 1, *self.shape)
 
-    def forward(self, kspace: Tensor) -> tuple[Tensor, Tensor]:
-        """Fully sampled k-space (batch, 2, ky, kx) -> sampled, and the pattern: drawn while it trains."""
+    def forward(self, kspace: Tensor) -> Measurement:
+        """Sample fully sampled k-space (batch, 2, ky, kx); the pattern is drawn while it trains."""
         check_shape(kspace, self.shape)
-        mask = self.draw(len(kspace)) if self.training else self.pattern()
-        return kspace * mask, mask
+        return measure(kspace, self.draw(len(kspace)) if self.training else self.pattern())
 
 
 class FixedPattern(nn.Module):
@@ -90,7 +115,7 @@ class FixedPattern(nn.Module):
         """(1, 1, ky, kx) 1 = sampled."""
         return self.mask
 
-    def forward(self, kspace: Tensor) -> tuple[Tensor, Tensor]:
-        """Fully sampled k-space (batch, 2, ky, kx) -> the sampled one and the pattern."""
+    def forward(self, kspace: Tensor) -> Measurement:
+        """Sample fully sampled k-space (batch, 2, ky, kx)."""
         check_shape(kspace, self.shape)
-        return kspace * self.mask, self.mask
+        return measure(kspace, self.mask)

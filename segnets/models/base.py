@@ -58,6 +58,11 @@ class ModelConfig:
         """Whether the network brings its own sampling pattern and must be given fully sampled k-space."""
         return False
 
+    @property
+    def makes_image(self) -> bool:
+        """Whether the last image of the output is the network's work, and not the zero-filled one."""
+        return True
+
 
 class SegmentationModel(nn.Module):
     """A network from undersampled k-space to class logits.
@@ -112,6 +117,11 @@ class SegmentationModel(nn.Module):
     def loss(self, output: Output, batch: Batch) -> Tensor:
         """Scalar training loss: cross-entropy of the last logits, mean over pixels and batch."""
         return cross_entropy(output.segmentation, batch.labels)
+
+    def pattern(self) -> Tensor | None:
+        """Return the binary sampling pattern (1, 1, ky, kx) that the network brings along, or None."""
+        sampling = getattr(self, "sampling", None)
+        return None if sampling is None else sampling.pattern()
 
     def n_parameters(self) -> int:
         """Count the trainable weights."""

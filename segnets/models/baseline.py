@@ -15,7 +15,7 @@ from segnets.blocks.recon_net import (
     segmentation_unet,
     xavier_uniform,
 )
-from segnets.blocks.sampling_pattern import PATTERNS, FixedPattern
+from segnets.blocks.sampling_pattern import GIVEN, PATTERNS, FixedPattern, measure
 from segnets.config import check, check_choice
 from segnets.models.base import Output, SegmentationModel
 from segnets.recipes import read_recipe
@@ -28,16 +28,23 @@ if TYPE_CHECKING:
 class FixedPatternConfig(HybridConfig):
     """Options of a network with a fixed sampling pattern."""
 
-    pattern: str = "random"
+    pattern: str = "random"  # "radial" or "random", one for the whole run, or the "given" mask of the data
     pattern_seed: int = 0
 
     def __post_init__(self) -> None:
         HybridConfig.__post_init__(self)
-        check_choice("pattern", self.pattern, PATTERNS)
+        check_choice("pattern", self.pattern, (GIVEN, *PATTERNS))
         check(self.pattern_seed >= 0, "pattern_seed", "be zero or positive", self.pattern_seed)
 
-    def sampling(self) -> FixedPattern:
-        """Build the pattern."""
+    @property
+    def samples_itself(self) -> bool:
+        """See `ModelConfig.samples_itself`."""
+        return self.pattern != GIVEN
+
+    def sampling(self) -> FixedPattern | None:
+        """Build the pattern; None where it is given."""
+        if self.pattern == GIVEN:
+            return None
         return FixedPattern(self.shape, self.rate, self.pattern, self.pattern_seed)
 
 
@@ -59,11 +66,11 @@ class Baseline(SegmentationModel):
         self.segmenter = segmentation_unet(config)
         self.apply(xavier_uniform)
 
-    def forward(self, kspace: Tensor, mask: Tensor) -> Output:  # noqa: ARG002 - it samples by itself
-        """Fully sampled k-space -> logits and the image (its imaginary part is 0)."""
-        sampled, _ = self.sampling(kspace)
-        image = self.recon(sampled)
-        return Output((self.segmenter(image),), (real_image(image),))
+    def forward(self, kspace: Tensor, mask: Tensor) -> Output:
+        """K-space, fully sampled unless the pattern is given -> logits, the image (imaginary part 0)."""
+        measured = measure(kspace, mask) if self.sampling is None else self.sampling(kspace)
+        image = self.recon(measured.kspace)
+        return Output((self.segmenter(image),), (real_image(image * measured.scale),))
 
     def loss(self, output: Output, batch: Batch) -> Tensor:
         """SemuNet's Eq. 7."""

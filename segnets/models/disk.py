@@ -44,6 +44,11 @@ class DiskConfig(ModelConfig):
             check(getattr(self, name) >= 1, name, "be at least 1", getattr(self, name))
         check(self.width % self.n_heads == 0, "width", f"divide by {self.n_heads} heads", self.width)
 
+    @property
+    def makes_image(self) -> bool:
+        """See `ModelConfig.makes_image`."""
+        return False
+
 
 class Attention(nn.Module):
     """Multi-head attention of queries to a context, each normalised first; q, k, v without bias."""

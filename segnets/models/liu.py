@@ -19,6 +19,7 @@ from segnets.blocks.recon_net import (
     segmentation_unet,
     xavier_uniform,
 )
+from segnets.blocks.sampling_pattern import measure
 from segnets.losses import cross_entropy
 from segnets.models.base import Output, SegmentationModel
 from segnets.models.baseline import FixedPatternConfig
@@ -68,11 +69,11 @@ class Liu(SegmentationModel):
         """Cross-entropy of SegNet."""
         return cross_entropy(output.segmentation, batch.labels)
 
-    def forward(self, kspace: Tensor, mask: Tensor) -> Output:  # noqa: ARG002 - it samples by itself
-        """Fully sampled k-space -> logits and the image (its imaginary part is 0)."""
-        sampled, _ = self.sampling(kspace)
-        image = self.recon(sampled)
-        return Output((self.segmenter(image),), (real_image(image),))
+    def forward(self, kspace: Tensor, mask: Tensor) -> Output:
+        """K-space, fully sampled unless the pattern is given -> logits, the image (imaginary part 0)."""
+        measured = measure(kspace, mask) if self.sampling is None else self.sampling(kspace)
+        image = self.recon(measured.kspace)
+        return Output((self.segmenter(image),), (real_image(image * measured.scale),))
 
     def loss(self, output: Output, batch: Batch) -> Tensor:
         """L1 + lambda * cross-entropy; the gradient passes through the frozen SegNet."""

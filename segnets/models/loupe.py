@@ -112,8 +112,8 @@ class Loupe(ReconstructionModel):
 
     def forward(self, kspace: Tensor, mask: Tensor) -> Output:  # noqa: ARG002 - it samples by itself
         """Fully sampled k-space -> the image (its imaginary part is 0), no logits."""
-        sampled, _ = self.sampling(kspace)
-        return Output((), (real_image(self.recon(sampled)),))
+        measured = self.sampling(kspace)
+        return Output((), (real_image(self.recon(measured.kspace) * measured.scale),))
 
     def loss(self, output: Output, batch: Batch) -> Tensor:
         """Mean absolute error of the magnitude."""

@@ -42,14 +42,15 @@ class LoupeSeg(SegmentationModel):
 
     def reconstruct(self, kspace: Tensor, mask: Tensor) -> Output:  # noqa: ARG002 - it samples by itself
         """First two stages: LOUPE alone."""
-        sampled, _ = self.sampling(kspace)
-        return Output((), (real_image(self.recon(sampled)),))
+        measured = self.sampling(kspace)
+        return Output((), (real_image(self.recon(measured.kspace) * measured.scale),))
 
     def image_loss(self, output: Output, batch: Batch) -> Tensor:
         """Mean absolute error of the magnitude."""
         return mean_absolute_error(output, batch)
 
-    def forward(self, kspace: Tensor, mask: Tensor) -> Output:
+    def forward(self, kspace: Tensor, mask: Tensor) -> Output:  # noqa: ARG002 - it samples by itself
         """Fully sampled k-space -> logits and the image (its imaginary part is 0)."""
-        images = self.reconstruct(kspace, mask).images
-        return Output((self.segmenter(images[-1][:, :1]),), images)
+        measured = self.sampling(kspace)
+        image = self.recon(measured.kspace)
+        return Output((self.segmenter(image),), (real_image(image * measured.scale),))

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from segnets.blocks.fourier import in_float32, to_image, to_kspace
 from segnets.blocks.init import he_normal
-from segnets.blocks.sampling_pattern import PATTERNS, FixedPattern
+from segnets.blocks.sampling_pattern import GIVEN, PATTERNS, FixedPattern
 from segnets.config import check, check_choice
 from segnets.models.base import ModelConfig, Output, ReconstructionModel
 from segnets.recipes import read_recipe
@@ -31,7 +31,7 @@ class MdReconNetConfig(ModelConfig):
     n_stages: int = 5
     width: int = 32
     norm: bool = False  # batch normalisation; off in the released code
-    pattern: str = "given"  # the mask of the data, or one "radial" or "random" pattern for the whole run
+    pattern: str = GIVEN  # the mask of the data, or one "radial" or "random" pattern for the whole run
     ny: int = 240
     nx: int = 240
     rate: float = 0.10
@@ -41,14 +41,14 @@ class MdReconNetConfig(ModelConfig):
         ModelConfig.__post_init__(self)
         for name in ("n_stages", "width", "ny", "nx"):
             check(getattr(self, name) >= 1, name, "be at least 1", getattr(self, name))
-        check_choice("pattern", self.pattern, ("given", *PATTERNS))
+        check_choice("pattern", self.pattern, (GIVEN, *PATTERNS))
         check(0 < self.rate <= 1, "rate", "lie in (0, 1]", self.rate)
         check(self.pattern_seed >= 0, "pattern_seed", "be zero or positive", self.pattern_seed)
 
     @property
     def samples_itself(self) -> bool:
         """See `ModelConfig.samples_itself`."""
-        return self.pattern != "given"
+        return self.pattern != GIVEN
 
 
 class ResidualCnn(nn.Module):
@@ -103,7 +103,7 @@ class MDReconNet(ReconstructionModel):
         n = config.n_stages
         self.sampling = (
             None
-            if config.pattern == "given"
+            if config.pattern == GIVEN
             else FixedPattern((config.ny, config.nx), config.rate, config.pattern, config.pattern_seed)
         )
         self.k_cnns = nn.ModuleList(ResidualCnn(config.width, norm=config.norm) for _ in range(n))
@@ -125,8 +125,9 @@ class MDReconNet(ReconstructionModel):
 
     def forward(self, kspace: Tensor, mask: Tensor) -> Output:
         """See `SegmentationModel.forward`; no logits."""
+        scale = kspace.new_ones(1)
         if self.sampling is not None:
-            kspace, mask = self.sampling(kspace)
+            kspace, mask, scale = self.sampling(kspace)
         k, image = kspace, to_image(kspace)
         last = self.config.n_stages - 1
         for n, image_fusion in enumerate(self.image_fusions):
@@ -137,4 +138,4 @@ class MDReconNet(ReconstructionModel):
                 k_fusion = self.k_fusions[n]
                 assert isinstance(k_fusion, Blend)
                 k = k_fusion.fused(own_k, to_kspace(own_image))
-        return Output((), (image,))
+        return Output((), (image * scale,))

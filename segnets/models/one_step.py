@@ -26,6 +26,11 @@ class OneStepConfig(ModelConfig):
         ModelConfig.__post_init__(self)
         check(self.width >= 1, "width", "be at least 1", self.width)
 
+    @property
+    def makes_image(self) -> bool:
+        """See `ModelConfig.makes_image`."""
+        return False
+
 
 class OneStep(SegmentationModel):
     """U-Net 64-128-256-512 on the zero-filled image; at rate 1 it is the paper's "One-step (Fully)"."""

@@ -73,9 +73,9 @@ class SemuNet(SegmentationModel):
 
     def forward(self, kspace: Tensor, mask: Tensor) -> Output:  # noqa: ARG002 - it samples by itself
         """Fully sampled k-space -> logits and the image (its imaginary part is 0)."""
-        sampled, _ = self.sampling(kspace)
-        image = self.recon(sampled)
-        return Output((self.segmenter(image),), (real_image(image),))
+        measured = self.sampling(kspace)
+        image = self.recon(measured.kspace)
+        return Output((self.segmenter(image),), (real_image(image * measured.scale),))
 
     def loss(self, output: Output, batch: Batch) -> Tensor:
         """Eq. 7."""

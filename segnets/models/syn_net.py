@@ -40,6 +40,11 @@ class SynNetConfig(ModelConfig):
         check(self.width >= 0, "width", "be zero (the default) or positive", self.width)
 
     @property
+    def makes_image(self) -> bool:
+        """See `ModelConfig.makes_image`."""
+        return self.aux_recon
+
+    @property
     def widths(self) -> tuple[int, ...]:
         """Channels per level."""
         return tuple((self.width or WIDTHS[self.dims]) * 2**level for level in range(4))

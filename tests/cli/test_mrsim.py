@@ -134,10 +134,21 @@ def test_defaults_in_the_help_are_those_of_the_recipes():
         (["--subjects", "7-4"], "a list of numbers must look like"),
         (["--phantom", "brainweb", "--subjects", "3"], "subject must be one of 4, 5, 6"),
         (["--slices", "all"], "slices must be one of seranet, contiguous"),
+        (
+            ["--slices", "banana"],
+            "a count such as 20 (spread over the set), or a range of the set such as 0:57:3",
+        ),
+        (["--matrix", "45"], "matrix must be two numbers, phase encode x readout, such as 180x216, got '45'"),
+        (
+            ["--recipe", "synthetic-t1t2pd", "--te", 90],
+            "te must be set by contrast, because T1, T2, PD differ",
+        ),
+        (["--split", "case"], "split must be one of subject, slice"),
         (["--matrix", "180*216"], "a pair must look like 180x216"),
         (["--matrix", "90.5x100"], "matrix must be whole numbers"),
         (["--vary", "te:5"], "vary must look like 5 or te=5,tr=5,flip=10"),
         (["--vary", "te=5,ti=5"], "key of [vary] must be one of"),
+        (["--vary", "te=5,per=scan"], "vary.per must be one of subject, case"),
         (["--workers", "-1"], "0<=x<=1024"),
         (["--tee", 80], "No such option"),
     ],
@@ -217,7 +228,7 @@ def test_verify_names_the_case_of_a_flipped_bit(tmp_path):
         (lambda path: shutil.rmtree(path), "does not exist"),
         (lambda path: (path / "zarr.json").write_text("no json"), "is damaged"),
         (lambda path: edit_version(path, 9), "has store format version 9"),
-        (lambda path: shutil.rmtree(path / "kspace/c/2"), "kspace of subject 2 is missing"),
+        (lambda path: (path / "zarr.json").unlink(), "is not an mrsim store: it has no zarr.json"),
     ],
 )
 def test_stores_that_cannot_be_read_are_one_line(tmp_path, command, damage, sentence):
@@ -225,6 +236,21 @@ def test_stores_that_cannot_be_read_are_one_line(tmp_path, command, damage, sent
     damage(path)
     output = run(command, path, code=1)
     assert sentence in output and len(output.strip().splitlines()) == 1
+
+
+def test_verify_goes_on_after_what_is_missing(tmp_path):
+    path = write_test_store(tmp_path / "a.zarr")
+    (path / "kspace/c/1/0/0/0").unlink()
+    (path / "labels/c/3/0/0").write_bytes(b"short")
+    for command in ("info", "preview"):
+        assert "kspace of subject 1 is missing" in run(command, path, code=1)
+    (path / "te/c/0").unlink()
+    output = run("verify", path, code=1)
+    assert "coordinate 'te' is missing" in output
+    assert [f"case {case}: kspace of subject 1 is missing" in output for case in range(2, 7)] == [
+        False, True, True, True, False,
+    ]  # fmt: skip
+    assert output.count("of cases 9 to 11 cannot be read") == 3
 
 
 def edit_version(path, version):
@@ -253,6 +279,25 @@ def test_preview_shows_six_panels_for_every_case(tmp_path, monkeypatch):
     assert (columns.min() > sheet.shape[1] * 2 / 6 - 1) and (columns.max() < sheet.shape[1] * 3 / 6)
     assert rows.max() - rows.min() > sheet.shape[0] / 2  # both cases
     assert "cases must lie in 0 to 11, got 12" in run("preview", store, "--cases", "12", code=2)
+
+
+def test_info_and_preview_show_every_contrast(tmp_path):
+    from matplotlib.image import imread
+
+    store = write_test_store(tmp_path / "a.zarr", shape=(40, 40), contrasts=("T1", "T2"), inu=True)
+    output = run("info", store)
+    assert "contrasts  T1, T2\nT1         TE" in output and "levels are shares of kspace_rms" in output
+    run("preview", store, "--cases", "4", "--out", tmp_path / "a.png")
+    sheet = imread(tmp_path / "a.png")[..., :3]
+    panels = np.array_split(sheet[60:], 7, axis=1)  # T1, T2, k-space, labels, B0, mask, zero-filled
+    size = panels[0].shape[0]
+    middle = slice(size // 4, 3 * size // 4)
+    t1, t2 = (panel[middle, middle].mean(axis=-1) for panel in panels[:2])
+    assert (
+        np.corrcoef(t1.ravel(), t2[: t1.shape[0], : t1.shape[1]].ravel())[0, 1] < 0
+    )  # bright where it is dark
+    paper = np.abs(panels[4] - 0x11 / 255).max(axis=-1) < 0.02
+    assert paper[:8].mean() > 0.9 and paper[middle, middle].mean() < 0.1  # B0 only inside the object
 
 
 def test_lists_name_what_there_is():

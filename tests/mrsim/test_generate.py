@@ -45,7 +45,7 @@ def tree(path):
 def test_the_store_holds_the_simulation_of_the_recipe(recipe, path):
     store = open_store(path)
     assert (store.n_cases, store.n_coils, store.shape) == (8, 2, (16, 20))
-    assert store.maps == ("kspace", "labels", "tissue", "affine", "b0", "csm")
+    assert store.maps == ("kspace", "labels", "tissue", "affine", "b0", "csm", "inu")
     assert store.attrs["recipe"] == recipe.as_dict()
     assert store.attrs["recipe_hash"] == recipe.hash
     assert not [problem for _, problem in store.verify() if problem]
@@ -189,7 +189,7 @@ def test_options_change_what_is_written_and_nothing_else(labels, path, tmp_path)
     options = {"soft_labels": True, "codec": "zstd", "noise": 0.1, "coils": 1, "b0": "off"}
     noisy = generate(tiny_recipe(labels, **options), tmp_path / "noisy.zarr")
     quiet = generate(tiny_recipe(labels, **{**options, "noise": 0.0}), tmp_path / "quiet.zarr")
-    assert noisy.maps == ("kspace", "labels", "tissue", "fractions", "affine")
+    assert noisy.maps == ("kspace", "labels", "tissue", "fractions", "affine", "inu")
     for name in ("labels", "tissue", "affine"):
         np.testing.assert_array_equal(noisy.read(name), clean.read(name))
     np.testing.assert_array_equal(noisy.read("fractions").sum(axis=1, dtype=int), 255)

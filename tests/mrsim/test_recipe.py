@@ -1,16 +1,19 @@
 """Recipes: what ships is what was published; what is wrong is refused in one sentence."""
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import pytest
 
 from mrsim.draws import coordinates, draw_subject
-from mrsim.recipe import RECIPE_OF_PHANTOM, load_recipe, recipe_for, recipe_names
+from mrsim.recipe import RECIPE_FOLDER, RECIPE_OF_PHANTOM, load_recipe, recipe_for, recipe_names
+from mrsim.sequences import SEQUENCES
 from mrsim.slices import SLICE_SETS, slice_set, spread
+from mrsim.sources import oracle_of
 from phantoms.brainweb import SUBJECTS
 
-OWN_PHANTOM = ("brainweb-se", "synthetic-se", "synthetic-demo")
+OWN_PHANTOM = tuple(name for name in recipe_names() if name != "nifti-se")  # it asks for files of the user's
 
 
 def test_the_seranet_set_is_the_published_one():
@@ -27,21 +30,58 @@ def test_the_seranet_set_is_the_published_one():
     assert (recipe.vary.te, recipe.vary.tr, recipe.vary.per) == (0.05, 0.05, "subject")
 
 
-@pytest.mark.parametrize("name", SLICE_SETS)
-def test_slice_sets_have_as_many_slices_in_every_orientation(name):
+@pytest.mark.parametrize(("name", "count"), [("seranet", 57), ("contiguous", 57), ("semunet", 48)])
+def test_slice_sets_have_as_many_slices_in_every_orientation(name, count):
     for orientation in SLICE_SETS[name]:
-        assert len(slice_set(name, orientation)) == 57
+        assert len(slice_set(name, orientation)) == count
+
+
+def test_the_semunet_set_has_the_sizes_of_mrbrains():
+    """Paper: 4 patients and 192 slices train, 1 and 48 test; 240 x 240 pixels, slices of 3 mm; 8 classes."""
+    recipe = load_recipe("brainweb-t1")
+    n_slices, n_test = len(recipe.slices.positions), len(recipe.split.test)
+    assert ((len(recipe.phantom.subjects) - n_test) * n_slices, n_test * n_slices) == (192, 48)
+    assert (recipe.sequence.matrix, recipe.sequence.thickness) == ((240, 240), 3e-3)
+    assert recipe.sequence.pixel == pytest.approx((1e-3, 1e-3))  # whole BrainWeb voxels
+    oracle = oracle_of(recipe)
+    assert len(oracle.names) == 8
+    assert [i for i, c in enumerate(oracle.of_tissue) if c == 0] == [0]  # air alone is background
+
+
+def test_the_crdn_set_is_the_published_one():
+    """Paper: 399 slices of one brain, 239 + 160; released lists: 157 coronal, 121 sagittal, 121 axial."""
+    recipe = load_recipe("brainweb-t1t2pd")
+    views = recipe.slices.views
+    assert [views.count(view) for view in ("coronal", "sagittal", "axial")] == [157, 121, 121]
+    assert [contrast.name for contrast in recipe.contrasts] == ["T1", "T2", "PD"]
+    split = coordinates(recipe, drawn(recipe))["split"]
+    assert np.bincount(split).tolist() == [239, 0, 160]
+    assert set(np.flatnonzero(split == 2) % 5) == {1, 3}
+    for name, first in (("coronal", -126), ("sagittal", -90), ("axial", -72)):  # of the 1 mm grid [mm]
+        there = [
+            round(1e3 * p) for p, view in zip(recipe.slices.positions, views, strict=True) if view == name
+        ]
+        n_grid = {"coronal": 217}.get(name, 181)
+        assert there == [first + i for i in range(30, n_grid - 30)]
+    signal = [t.pd > 0 for t in drawn(recipe)[0].table.tissues]
+    assert signal == [False, True, True, True] + [False] * 8  # stripped to CSF, GM and WM
+
+
+def test_the_crdn_subjects_are_split_sixteen_to_four():
+    recipe = load_recipe("brainweb-t1t2pd-subjects")
+    split = coordinates(recipe, drawn(recipe))["split"]
+    assert np.bincount(split).tolist() == [16 * 57, 0, 4 * 57]
 
 
 def test_every_phantom_has_a_recipe_that_ships():
-    assert set(RECIPE_OF_PHANTOM.values()) | {"synthetic-demo"} == set(recipe_names())
+    assert set(RECIPE_OF_PHANTOM.values()) <= set(recipe_names())
     assert recipe_for() == "synthetic-se"
     assert recipe_for("brainweb") == "brainweb-se"
 
 
 @pytest.mark.parametrize("name", OWN_PHANTOM)
 def test_a_resolved_recipe_reads_back_to_itself(tmp_path, name):
-    recipe = load_recipe(name, te=0.07, slices="0:57:5", seed=7)
+    recipe = load_recipe(name, bandwidth=260.0, slices="0:48:5", seed=7)
     (tmp_path / "own.toml").write_text(recipe.as_toml())
     again = load_recipe(tmp_path / "own.toml")
     assert (again.hash, again.as_dict()) == (recipe.hash, recipe.as_dict())
@@ -105,6 +145,12 @@ def test_held_out_subjects_by_number_and_by_count():
         ({"sequence": "spin_echo"}, r"sequence must be one of .* \(did you mean 'spin-echo'\?\)"),
         ({"engine": "cartesien"}, r"engine must be one of .* \(did you mean 'cartesian'\?\)"),
         ({"slices": "seranett"}, r"slices must be one of .* \(did you mean 'seranet'\?\)"),
+        ({"slices": "banana"}, r"slices .* a count such as 20 .* or a range .* 0:57:3, got 'banana'"),
+        ({"orientation": "axial, axial"}, r"orientation must name each view once, got 'axial, axial'"),
+        ({"split": "slices"}, r"split must be one of subject, slice, .* \(did you mean 'slice'\?\)"),
+        ({"split": "slice", "slices": "0:57:5"}, r"split by slice must leave .* got 0 of 12 for the test"),
+        ({"classes": "heads"}, r"classes must be one of .* \(did you mean 'head'\?\)"),
+        ({"noise_reference": "brightest"}, r"noise_reference must be one of .* 'brightest_tissue'\?\)"),
         ({"slices": 58}, r"slices must be 1 to 57, .* got 58"),
         ({"slices": "60:70"}, r"slices must pick some of the 57"),
         ({"orientation": "axail"}, r"orientation must be one of .* \(did you mean 'axial'\?\)"),
@@ -185,4 +231,68 @@ def test_variation_by_case_differs_within_a_subject(tmp_path):
     toml = load_recipe("synthetic-se", slices=4).as_toml().replace('per = "subject"', 'per = "case"')
     (tmp_path / "case.toml").write_text(toml)
     recipe = load_recipe(tmp_path / "case.toml")
-    assert len({s.te for draw in drawn(recipe) for s in draw.sequences}) == 80
+    assert len({s.te for draw in drawn(recipe) for (s,) in draw.sequences}) == 80
+
+
+def test_a_change_for_all_contrasts_reaches_each_and_others_are_refused():
+    recipe = load_recipe("synthetic-t1t2pd", matrix=(108, 108), flip=1.5, slices=2)
+    assert {(s.matrix, s.flip) for s in recipe.sequences} == {((108, 108), 1.5)}
+    assert [s.te for s in recipe.sequences] == [0.012, 0.12, 0.035]
+    with pytest.raises(ValueError, match="te must be set by contrast, because T1, T2, PD differ in it"):
+        load_recipe("synthetic-t1t2pd", te=0.08)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OtherSequence:
+    """A sequence that knows nothing of refocusing or pulses."""
+
+    te: float = 5e-3
+    tr: float = 18e-3
+    flip: float = 0.5
+    spoiling: float = 1.0
+    fov: tuple[float, float] = (0.2, 0.2)
+    matrix: tuple[int, int] = (10, 10)
+    bandwidth: float = 100.0
+    thickness: float = 1e-3
+
+
+def test_contrasts_have_one_geometry_and_may_be_other_sequences(tmp_path, monkeypatch):
+    text = (RECIPE_FOLDER / "synthetic-t1t2pd.toml").read_text()
+    path = tmp_path / "own.toml"
+    path.write_text(text.replace("te = 120e-3", "te = 120e-3\nmatrix = [108, 108]"))
+    with pytest.raises(ValueError, match=r"matrix must be the same for all contrasts"):
+        load_recipe(path)
+    path.write_text(text.replace("te = 120e-3", "te = 120e-3\nfliip = 1.0"))
+    with pytest.raises(ValueError, match=r"key of \[contrasts\.T2\] must be one of .*'flip'"):
+        load_recipe(path)
+    monkeypatch.setitem(SEQUENCES, "other", f"{__name__}:OtherSequence")
+    path.write_text(text.replace("te = 120e-3", 'te = 4e-3\nname = "other"\nspoiling = 0.5'))
+    recipe = load_recipe(path)
+    other = recipe.sequences[1]
+    assert [contrast.sequence_name for contrast in recipe.contrasts] == ["spin-echo", "other", "spin-echo"]
+    assert (other.te, other.tr, other.spoiling, other.matrix) == (4e-3, 3.3, 0.5, (216, 216))
+    path.write_text(recipe.as_toml())
+    assert load_recipe(path).hash == recipe.hash
+    with pytest.raises(ValueError, match="sequence must be set by contrast"):
+        load_recipe(path, sequence="spin-echo")
+    path.write_text(text.replace("te = 120e-3", 'te = 120e-3\nname = "spin-eco"'))
+    with pytest.raises(ValueError, match="sequence must be one of"):
+        load_recipe(path)
+
+
+def test_contrasts_vary_each_for_itself_and_the_first_as_if_alone():
+    several = drawn(load_recipe("synthetic-t1t2pd", vary=0.05, slices=1))[7]
+    alone = drawn(load_recipe("synthetic-se", vary=0.05, slices=1))[7]
+    relative = [
+        s.te / m.te
+        for s, m in zip(several.sequences[0], load_recipe("synthetic-t1t2pd").sequences, strict=True)
+    ]
+    assert relative[0] == pytest.approx(alone.sequences[0][0].te / 0.08)
+    assert len({round(r, 9) for r in relative}) == 3 and max(abs(r - 1) for r in relative) <= 0.05
+
+
+def test_the_title_says_what_was_changed():
+    title = load_recipe("brainweb-se").title
+    assert load_recipe("brainweb-se", te=0.08, vary=0.05, subjects=list(SUBJECTS)).title == title
+    assert load_recipe("brainweb-se", te=0.07, slices=3).title == f"{title} (changed: te, slices)"
+    assert load_recipe("brainweb-se", te=0.07, title="Mine").title == "Mine"

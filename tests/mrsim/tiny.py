@@ -71,7 +71,7 @@ def write_labels(folder, n_subjects):
     (folder / "table.toml").write_text(TABLE)
 
 
-def tiny_recipe(folder, n_subjects=4, **changes):
+def tiny_recipe(folder, n_subjects=4, start="nifti-se", **changes):
     """Recipe of `n_subjects` x 2 slices of 16 x 20 pixels, with off-resonance and two coils."""
     if not (folder / "table.toml").exists():
         write_labels(folder, n_subjects)
@@ -87,4 +87,4 @@ def tiny_recipe(folder, n_subjects=4, **changes):
         "test_last": 1,
         **changes,
     }
-    return load_recipe("nifti-se", **options)
+    return load_recipe(start, **options)

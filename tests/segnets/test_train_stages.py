@@ -156,9 +156,9 @@ def test_what_does_not_fit_is_refused_in_a_sentence(store, tmp_path):
 
 def test_a_network_with_its_own_pattern_is_evaluated_on_full_kspace(store, tmp_path):
     run = train(config("semunet", store, tmp_path / "semunet", rate=(0.25,)))
-    evaluation = evaluate(run, EvaluateConfig(rate=0.5))
-    assert evaluation.config.rate == 1.0 and len(evaluation.cases) == 3
+    evaluation = evaluate(run, EvaluateConfig())
+    assert evaluation.config.rate == 0.25 and len(evaluation.cases) == 3
+    assert "25 % of k-space in a pattern of its own" in evaluation.title
     assert all(0 <= case.dice <= 1 for case in evaluation.cases)
-    loupe = train(config("loupe", store, tmp_path / "loupe"))
-    with pytest.raises(DataError, match="holds a network that ends at the image: there are no labels"):
-        evaluate(loupe, EvaluateConfig())
+    with pytest.raises(DataError, match=r"samples 0.25 of k-space by its own pattern, got rate 0.5"):
+        evaluate(run, EvaluateConfig(rate=0.5))

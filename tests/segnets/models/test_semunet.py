@@ -5,6 +5,7 @@ import pytest
 import torch
 from torch.nn import functional
 
+from segnets.blocks.fourier import to_image
 from segnets.blocks.sampling_pattern import FixedPattern, SampNet
 from segnets.models import build_model
 from tests.segnets.models.small import count, noise_batch, run_stage, sampled, small
@@ -77,14 +78,41 @@ def test_a_frozen_sampnet_samples_the_binary_pattern():
     model, batch = small("semunet"), noise_batch()
     joint, fine = type(model).stages
     model.begin(joint)
-    _, drawn = model.sampling(batch.kspace)
+    drawn = model.sampling(batch.kspace).mask
     assert drawn.shape == (2, 1, 32, 40) and 0 < ((drawn > 0.1) & (drawn < 0.9)).float().mean()
     model.begin(fine)
     assert model.recon.training
-    k, fixed = model.sampling(batch.kspace)
-    assert torch.equal(fixed, model.sampling.pattern()) and torch.equal(k, batch.kspace * fixed)
+    k, fixed, scale = model.sampling(batch.kspace)
+    assert torch.equal(fixed, model.sampling.pattern())
+    torch.testing.assert_close(k * scale, batch.kspace * fixed)
+    assert to_image(k).square().sum(dim=1).amax(dim=(1, 2)).sqrt() == pytest.approx([1, 1], rel=1e-5)
     model.eval()
-    assert torch.equal(model.sampling(batch.kspace)[1], fixed)
+    assert torch.equal(model.sampling(batch.kspace).mask, fixed)
+
+
+@pytest.mark.parametrize("name", ["semunet", "loupe", "loupe-seg", "baseline", "liu", "md-recon-net"])
+def test_a_network_that_samples_by_itself_knows_nothing_of_what_it_did_not_sample(name):
+    options = {"pattern": "radial", "rate": 0.3} if name == "md-recon-net" else {}
+    model, batch = small(name, **options).eval(), noise_batch()
+    pattern = model.pattern()
+    assert 0.2 < pattern.mean() < 0.4
+    other = torch.where(pattern.bool(), batch.kspace, 100 * torch.randn_like(batch.kspace))
+    with torch.no_grad():
+        a, b = (model(k, batch.mask) for k in (batch.kspace, other))
+        double = model(2 * batch.kspace, batch.mask)
+    assert all(torch.equal(x, y) for x, y in zip(a.logits + a.images, b.logits + b.images, strict=True))
+    torch.testing.assert_close(double.image, 2 * a.image)  # and it does not matter in which units that is
+    assert all(torch.equal(x, y) for x, y in zip(a.logits, double.logits, strict=True))
+
+
+@pytest.mark.parametrize("name", ["baseline", "liu"])
+def test_a_given_mask_does_what_the_same_pattern_of_its_own_does(name):
+    own, given = small(name).eval(), small(name, pattern="given").eval()
+    assert given.pattern() is None and not given.config.samples_itself
+    given.load_state_dict(own.state_dict(), strict=False)
+    batch = noise_batch()
+    a, b = own(batch.kspace, batch.mask), given(batch.kspace, own.pattern())
+    assert torch.equal(a.segmentation, b.segmentation) and torch.equal(a.image, b.image)
 
 
 @pytest.mark.parametrize("pattern", ["radial", "random"])

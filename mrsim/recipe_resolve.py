@@ -1,0 +1,124 @@
+"""From the values of a recipe file to checked sections: subjects, slice positions, splits, contrasts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+from mrsim.recipe_parts import Contrast, PhantomSpec, SliceSpec, SplitSpec
+from mrsim.sequences import sequence_class
+from mrsim.slices import AUTO, SLICE_SETS, selected, slice_set, spread, what_slices_may_be
+from mrsim.sources import content_hash, subjects_of
+from phantoms.names import known
+
+TEST_OF_FIVE = (1, 3)  # CRDN's split by slice: numbers modulo 5 of the test slices
+
+
+def built(cls: type[Any], section: str, values: Mapping[str, Any]) -> Any:  # noqa: ANN401
+    """Make a section or a sequence from a table; ValueError for unknown keys and wrong types."""
+    if not isinstance(values, Mapping):
+        raise ValueError(f"[{section}] must be a table of values, got {values!r}")
+    names = [f.name for f in fields(cls)]
+    for name in values:
+        known(f"key of [{section}]", name, names)
+    return cls(**typed(cls, section, values))
+
+
+def typed(cls: type[Any], section: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Bring the values to the types of the class's defaults; an integer will do for a float."""
+    defaults = {f.name: f.default for f in fields(cls)}
+    return {name: _as_type(f"{section}.{name}", value, defaults[name]) for name, value in values.items()}
+
+
+def _as_type(name: str, value: Any, default: Any) -> Any:  # noqa: ANN401
+    wanted = type(default) if isinstance(default, (bool, int, float, str, tuple)) else str
+    if wanted is tuple and isinstance(value, Iterable) and not isinstance(value, str):
+        return tuple(value)
+    if wanted is float and isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value)
+    if (wanted is str and isinstance(value, (str, Path))) or type(value) is wanted:
+        return str(value) if wanted is str else value
+    if wanted is str and isinstance(value, int) and name == "slices.select":
+        return str(value)
+    raise ValueError(f"{name} must be of type {wanted.__name__}, got {value!r}")
+
+
+def with_contrasts(
+    base: Mapping[str, Any], tables: Mapping[str, Any]
+) -> tuple[str, Any, tuple[Contrast, ...]]:
+    """Make the sequence, and that of each contrast: [sequence] with what [contrasts.NAME] puts in its place.
+
+    A contrast of another sequence takes over what that sequence knows of [sequence].
+    returns : name and parameters of the sequence (of the first contrast, if there are any), and the contrasts
+    """
+    base_name, base_values = _named(base, "spin-echo")
+    if not isinstance(tables, Mapping) or not all(isinstance(table, Mapping) for table in tables.values()):
+        raise ValueError("[contrasts] must hold tables such as [contrasts.T1]")
+    if not tables:
+        return base_name, built(sequence_class(base_name), "sequence", base_values), ()
+    for name in base_values:
+        known("key of [sequence]", name, [f.name for f in fields(sequence_class(base_name))])
+    found = []
+    for name, table in tables.items():
+        sequence_name, values = _named(table, base_name)
+        cls = sequence_class(sequence_name)
+        inherited = {k: v for k, v in base_values.items() if k in {f.name for f in fields(cls)}}
+        sequence = built(cls, f"contrasts.{name}", {**inherited, **values})
+        found.append(Contrast(name=name, sequence_name=sequence_name, sequence=sequence))
+    return found[0].sequence_name, found[0].sequence, tuple(found)
+
+
+def _named(table: Mapping[str, Any], default: str) -> tuple[str, dict[str, Any]]:
+    values = dict(table)
+    return str(values.pop("name", default)), values
+
+
+def with_subjects(spec: PhantomSpec) -> PhantomSpec:
+    """All subjects by number, checked against the source; the files of a nifti source are hashed."""
+    return replace(spec, subjects=subjects_of(spec), content=content_hash(spec))
+
+
+def with_positions(spec: SliceSpec) -> SliceSpec:
+    """Slice numbers, views and positions: of a named set, of a range of one, or as given."""
+    if spec.positions:
+        numbers = spec.numbers or tuple(range(len(spec.positions)))
+        return replace(spec, numbers=numbers, views=spec.views or spec.orientations * len(numbers))
+    if spec.of == AUTO and spec.select not in SLICE_SETS:
+        count = int(spec.select) if spec.select.isdigit() else 0
+        views = tuple(view for view in spec.orientations for _ in spread(count, max(count, 1)))
+        return replace(spec, numbers=tuple(range(len(views))), views=views)
+    name = spec.select if spec.select in SLICE_SETS else spec.of
+    if name == AUTO or (spec.select != name and not set(spec.select) <= set("0123456789:- ")):
+        raise ValueError(what_slices_may_be(spec.select))
+    slices: list[tuple[int, str, float]] = []
+    first = 0
+    for view in spec.orientations:
+        there = slice_set(name, view)
+        picked = range(len(there)) if spec.select == name else selected(spec.select, len(there))
+        slices += [(first + i, view, there[i]) for i in picked]
+        first += len(there)
+    numbers, views, positions = zip(*slices, strict=True)
+    return replace(spec, of=name, numbers=numbers, views=views, positions=positions)
+
+
+def with_split(spec: SplitSpec, subjects: tuple[int, ...], numbers: tuple[int, ...]) -> SplitSpec:
+    """Test and validation subjects by number, of those that are in the data set; by slice there are none."""
+    if spec.by == "slice":
+        n_test = sum(number % 5 in TEST_OF_FIVE for number in numbers)
+        if not 0 < n_test < len(numbers):
+            raise ValueError(
+                f"split by slice must leave slices to train on and slices of number 1 or 3 modulo 5 to test "
+                f"on, got {n_test} of {len(numbers)} for the test"
+            )
+        return SplitSpec(by="slice")
+    test = tuple(s for s in subjects if s in spec.test)
+    rest = tuple(s for s in subjects if s not in test)
+    if not spec.test and spec.test_last:
+        test = rest[max(1, len(rest) - spec.test_last) :]
+        rest = tuple(s for s in rest if s not in test)
+    validation = tuple(s for s in rest if s in spec.validation)
+    if not spec.validation and spec.validation_last:
+        validation = rest[max(1, len(rest) - spec.validation_last) :]
+    return SplitSpec(test=test, validation=validation)

@@ -1,0 +1,206 @@
+"""Pictures of a benchmark, from its record and the examples of its runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from segnets.benchmarks.examples import EXAMPLES
+from segnets.benchmarks.record import Record, measured, results_of
+from segnets.benchmarks.run import DONE
+from segnets.benchmarks.text import groups
+from segnets.pictures import class_colours, new_figure, read_log, upright, window
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+PER_LINE = 8  # panels side by side at most
+LINE_COLOURS = (
+    "#1b6ca8",
+    "#d1495b",
+    "#3a7d44",
+    "#e08e0b",
+    "#6d597a",
+    "#2a9d8f",
+    "#8d6e63",
+    "#5c677d",
+    "#b5179e",
+)
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def draw_all(record: Record, home: Path) -> list[str]:
+    """Draw every picture that the record has something for; returns the names of the files in `home`."""
+    drawn = []
+    for condition in record["conditions"]:
+        done = finished(record, condition["id"])
+        if not done:
+            continue
+        shown = {row: load(home / r["evaluation"] / EXAMPLES) for row, r in done.items()}
+        runs = {row: home / r["run"] for row, r in done.items()}
+        name = condition["id"]
+        classes = record["data"][condition["data"]]["classes"]
+        title = f"{record['title']}: {condition['label']}"
+        drawn += [draw_segmentations(shown, classes, home / f"pictures-{name}.png", title)]
+        drawn += [draw_curves(runs, home / f"curves-{name}.png", title)]
+    if record["x_label"]:
+        drawn += [draw_figure(record, home / "figure.png")]
+    return [path.name for path in drawn if path is not None]
+
+
+def finished(record: Record, condition: str) -> dict[str, dict[str, Any]]:
+    """Label of a row -> its result with the first seed that is done."""
+    found = {}
+    for row in record["rows"]:
+        done = [r for r in results_of(record, row["id"], condition) if r["status"] == DONE]
+        if done:
+            found[row["label"]] = dict(done[0])
+    return found
+
+
+def load(path: Path) -> dict[str, NDArray[Any]]:
+    """Read the examples of a run."""
+    with np.load(path, allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def draw_segmentations(
+    shown: Mapping[str, Arrays], class_names: list[str], path: Path, title: str
+) -> Path | None:
+    """Draw the answer of every network on the same slices, beside what it is given and what is right.
+
+    A network that ends at the image shows its image. None where the slices are not the same.
+    """
+    first = next(iter(shown.values()))
+    if any(not np.array_equal(first["case"], arrays["case"]) for arrays in shown.values()):
+        return None
+    colours = class_colours(class_names)
+    panels: list[tuple[str, list[NDArray[Any]]]] = [
+        ("fully sampled", list(first["fully_sampled"])),
+        ("oracle", [colours[labels] for labels in first["oracle"]]),
+    ]
+    for label, arrays in shown.items():
+        coloured = "labels" in arrays
+        panels.append((label, list(colours[arrays["labels"]] if coloured else arrays["image"])))
+    n, lines = len(first["case"]), math.ceil(len(panels) / PER_LINE)
+    columns = math.ceil(len(panels) / lines)
+    height, width = upright(first["oracle"][0]).shape
+    figure = new_figure(1.75 * columns + 0.2, lines * (1.75 * n * height / width + 0.3) + 0.7)
+    tall = figure.get_figheight()
+    inside = {"left": 0.01, "right": 0.99, "bottom": 0.35 / tall, "top": 1 - 0.5 / tall}
+    outer = figure.add_gridspec(lines, 1, hspace=0.1, **inside)
+    for at, (heading, pictures) in enumerate(panels):
+        inner = outer[at // columns, 0].subgridspec(n, columns, wspace=0.03, hspace=0.03)
+        for row, picture in enumerate(pictures):
+            axes = figure.add_subplot(inner[row, at % columns])
+            show(axes, picture)
+            if row == 0:
+                axes.set_title(heading, fontsize=8)
+    figure.suptitle(title, fontsize=9, y=1 - 0.08 / tall, va="top")
+    draw_legend(figure, class_names)
+    return save(figure, path)
+
+
+def show(axes: Axes, picture: NDArray[Any]) -> None:
+    """Draw a grey (y, x) or a coloured (y, x, 3) picture, upright and without a frame."""
+    top = None if picture.ndim == 3 else window(picture)
+    axes.imshow(upright(picture), cmap="gray", vmin=0, vmax=top, interpolation="nearest")
+    axes.set_axis_off()
+
+
+def draw_legend(figure: Figure, class_names: list[str]) -> None:
+    """Name the colours of the tissues at the bottom."""
+    from matplotlib.patches import Patch
+
+    named = zip(class_names[1:], class_colours(class_names)[1:], strict=True)
+    patches = [Patch(facecolor=tuple(colour), edgecolor="#888888", label=name) for name, colour in named]
+    figure.legend(handles=patches, loc="lower center", ncols=len(patches), fontsize=8, frameon=False)
+
+
+def draw_curves(runs: Mapping[str, Path], path: Path, title: str) -> Path:
+    """Draw loss and Dice of the training of every network against the part of its epochs."""
+    figure = new_figure(9.2, 3.4)
+    figure.subplots_adjust(left=0.07, right=0.79, bottom=0.15, top=0.86, wspace=0.22)
+    loss_axes, dice_axes = figure.subplots(1, 2)
+    for i, (label, run) in enumerate(runs.items()):
+        log = read_log(run / "log.csv")
+        style = {
+            "color": LINE_COLOURS[i % len(LINE_COLOURS)],
+            "linestyle": "-" if i < len(LINE_COLOURS) else "--",
+        }
+        for axes, column in ((loss_axes, "loss"), (dice_axes, "dice")):
+            if np.isfinite(log[column]).any():
+                axes.plot(
+                    log["epoch"], log[column], label=label, marker=".", linewidth=1.2, markersize=3, **style
+                )
+    loss_axes.set(xlabel="epoch", title="training loss", yscale="log")
+    dice_axes.set(xlabel="epoch", title="training Dice", ylim=(0, 1))
+    for axes in (loss_axes, dice_axes):
+        axes.grid(alpha=0.3)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+    handles, labels = loss_axes.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="center left", bbox_to_anchor=(0.8, 0.5), fontsize=7, frameon=False)
+    figure.suptitle(title, fontsize=9)
+    return save(figure, path)
+
+
+def draw_figure(record: Record, path: Path) -> Path | None:
+    """Draw every figure of the table against the level or size that varies, published numbers dashed."""
+    curves = [(group, at) for group in groups(record) for at in range(len(record["figures"]))]
+    shown = [c for c in curves if any(measured_points(record, row["id"], *c) for row in record["rows"])]
+    if not shown:
+        return None
+    columns = min(3, len(shown))
+    lines = math.ceil(len(shown) / columns)
+    figure = new_figure(3.6 * columns + 2.0, 2.9 * lines + 0.3)
+    axes_of = figure.subplots(lines, columns, squeeze=False).ravel()
+    for axes, (group, at) in zip(axes_of, shown, strict=False):
+        for i, row in enumerate(record["rows"]):
+            colour = LINE_COLOURS[i % len(LINE_COLOURS)]
+            if ours := measured_points(record, row["id"], group, at):
+                axes.plot(
+                    *zip(*ours, strict=True), color=colour, marker="o", markersize=3.5, label=row["label"]
+                )
+            if printed := published_points(record, row, group, at):
+                axes.plot(*zip(*printed, strict=True), color=colour, linestyle="--", linewidth=1, alpha=0.7)
+        axes.set(title=group, xlabel=record["x_label"], ylabel=record["figures"][at]["label"])
+        axes.grid(alpha=0.3)
+    for axes in axes_of[len(shown) :]:
+        axes.set_axis_off()
+    figure.tight_layout(rect=(0, 0, 1 - 1.8 / figure.get_figwidth(), 1))
+    handles, labels = axes_of[0].get_legend_handles_labels()
+    where = {"loc": "center left", "bbox_to_anchor": (1 - 1.8 / figure.get_figwidth(), 0.5)}
+    figure.legend(
+        handles, labels, fontsize=7, frameon=False, title="ours; dashed: paper", title_fontsize=7, **where
+    )
+    return save(figure, path)
+
+
+def measured_points(record: Record, row: str, group: str, at: int) -> list[tuple[float, float]]:
+    """(x, measured mean) of the conditions of a curve that are done."""
+    points = [
+        (c["x"], measured(record, row, c["id"], at)[0]) for c in record["conditions"] if c["group"] == group
+    ]
+    return [point for point in points if not math.isnan(point[1])]
+
+
+def published_points(record: Record, row: dict[str, Any], group: str, at: int) -> list[tuple[float, float]]:
+    """(x, printed number) of the conditions of a curve."""
+    return [
+        (c["x"], row["published"][c["id"]][at])
+        for c in record["conditions"]
+        if c["group"] == group and c["id"] in row["published"]
+    ]
+
+
+def save(figure: Figure, path: Path) -> Path:
+    """Write a PNG."""
+    figure.savefig(path, dpi=130)
+    return path

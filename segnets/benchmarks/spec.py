@@ -1,0 +1,265 @@
+"""A published table as data: rows, conditions, figures, claims, and how each scale shrinks the training.
+
+`tables/NAME.toml` holds one table with the published numbers as they are printed; `families/FAMILY.toml` what
+the tables of a paper share: data sets and scales. Nothing here imports torch.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from segnets.benchmarks import BENCHMARKS
+from segnets.config import check, check_choice
+
+FOLDER = Path(__file__).parent
+SCALES = ("smoke", "reduced", "full")
+LAYOUTS = ("conditions", "figures")
+
+Options = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Figure:
+    """One number that the table prints of a trained network.
+
+    path : where it stands in the summary of an evaluation, keys joined by dots
+    factor : what it is multiplied by, as the paper prints it (100 for per cent)
+    """
+
+    id: str
+    label: str
+    path: str
+    factor: float = 1.0
+    digits: int = 4
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DataSet:
+    """What the rows train on: the recipe of `mrsim` that makes it, or where a user gets it from.
+
+    recipe : name of it, or per scale; "" for data that cannot be simulated, and `get` says where they are
+    changes : per scale, what `mrsim.recipe.load_recipe` overrides in it
+    """
+
+    id: str
+    label: str
+    recipe: str | dict[str, str] = ""
+    get: str = ""
+    changes: dict[str, Options] = field(default_factory=dict)
+
+    def recipe_at(self, scale: str) -> str:
+        """Return the name of the recipe at a scale."""
+        return self.recipe if isinstance(self.recipe, str) else self.recipe[scale]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Condition:
+    """One block of columns: on which data, at which noise or rate, everything else being the same.
+
+    train, options : overrides of the training and of the network's options
+    trained_as : id of the condition whose networks are tested here; "" trains its own
+    evaluate : overrides of the evaluation where it differs from the training
+    group, x : curve that a point belongs to, and its place there, where the table is a figure
+    """
+
+    id: str
+    label: str
+    data: str
+    train: Options = field(default_factory=dict)
+    options: Options = field(default_factory=dict)
+    trained_as: str = ""
+    evaluate: Options = field(default_factory=dict)
+    group: str = ""
+    x: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Row:
+    """One network of the table.
+
+    columns : what the paper prints beside its name
+    options_in : condition -> options that differ there
+    published : condition -> one number per figure, verbatim
+    """
+
+    id: str
+    label: str
+    model: str
+    options: Options = field(default_factory=dict)
+    options_in: dict[str, Options] = field(default_factory=dict)
+    train: Options = field(default_factory=dict)
+    columns: dict[str, str] = field(default_factory=dict)
+    published: dict[str, list[float]] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """What the paper concludes: in these conditions `more` exceeds `less` in one figure."""
+
+    text: str
+    figure: str
+    less: list[str]
+    more: list[str]
+    conditions: list[str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Scale:
+    """How a scale shrinks every training; full changes nothing that decides the result.
+
+    conditions, rows : those that it runs, [] = all
+    models : model -> {"train": ..., "options": ...}
+    """
+
+    note: str
+    conditions: list[str] = field(default_factory=list)
+    rows: list[str] = field(default_factory=list)
+    train: Options = field(default_factory=dict)
+    models: dict[str, dict[str, Options]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Benchmark:
+    """One published table."""
+
+    name: str
+    title: str
+    paper: str
+    published_data: str
+    aggregation: str
+    layout: str
+    figures: tuple[Figure, ...]
+    data: tuple[DataSet, ...]
+    conditions: tuple[Condition, ...]
+    rows: tuple[Row, ...]
+    claims: tuple[Claim, ...]
+    scales: dict[str, Scale]
+    x_label: str = ""
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_choice("layout", self.layout, LAYOUTS)
+        ids = {c.id for c in self.conditions}
+        for row in self.rows:
+            for condition, numbers in row.published.items():
+                check_choice(f"condition of {row.id}", condition, ids)
+                n = len(self.figures)
+                check(len(numbers) == n, f"{row.id} in {condition}", f"have {n} numbers", len(numbers))
+        for condition_ in self.conditions:
+            check_choice(f"data of {condition_.id}", condition_.data, [d.id for d in self.data])
+
+    def condition(self, name: str) -> Condition:
+        """Find a condition by its id."""
+        return _find("condition", name, self.conditions)
+
+    def row(self, name: str) -> Row:
+        """Find a row by its id; ValueError lists the known ones."""
+        return _find("row", name, self.rows)
+
+    def data_set(self, name: str) -> DataSet:
+        """Find a data set by its id; ValueError lists the known ones."""
+        return _find("data set", name, self.data)
+
+    def figure_number(self, name: str) -> int:
+        """Return the place of a figure among the numbers of a row."""
+        return self.figures.index(_find("figure", name, self.figures))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Job:
+    """One network to train and to test: a row under a condition with a seed.
+
+    train : everything that the training overrides, `options` of the network among it
+    """
+
+    row: Row
+    condition: Condition
+    seed: int
+    train: Options
+
+    @property
+    def title(self) -> str:
+        """Name it for people."""
+        return f"{self.row.label}, {self.condition.label}, seed {self.seed}"
+
+
+def _find(what: str, name: str, among: Sequence[Any]) -> Any:  # noqa: ANN401
+    check_choice(what, name, [each.id for each in among])
+    return next(each for each in among if each.id == name)
+
+
+def load_benchmark(name: str) -> Benchmark:
+    """Read a table and what it shares with its family; ValueError lists the known names."""
+    check_choice("benchmark", name, BENCHMARKS)
+    table = _read(FOLDER / "tables" / BENCHMARKS[name])
+    family = _read(FOLDER / "families" / f"{table.pop('family')}.toml")
+    return parse(name, table, family)
+
+
+def parse(name: str, table: Mapping[str, Any], family: Mapping[str, Any]) -> Benchmark:
+    """Build a benchmark from the trees of its two files; a misspelt key is a TypeError."""
+    own = table.get("scales", {})
+    scales = {s: Scale(**{**family["scales"][s], **own.get(s, {})}) for s in SCALES}
+    used = {c["data"] for c in table["conditions"]}
+    return Benchmark(
+        name=name,
+        scales=scales,
+        data=tuple(DataSet(id=i, **values) for i, values in family["data"].items() if i in used),
+        **{key: family[key] for key in ("paper", "aggregation") if key in family and key not in table},
+        **{
+            key: value
+            for key, value in table.items()
+            if key not in ("scales", "figures", "conditions", "rows", "claims", "notes")
+        },
+        figures=tuple(Figure(**each) for each in table["figures"]),
+        conditions=tuple(Condition(**each) for each in table["conditions"]),
+        rows=tuple(Row(**each) for each in table["rows"]),
+        claims=tuple(Claim(**each) for each in table.get("claims", ())),
+        notes=tuple(table.get("notes", ())),
+    )
+
+
+def plan(
+    benchmark: Benchmark, scale: str, *, rows: Sequence[str] = (), seeds: Sequence[int] = (0,)
+) -> list[Job]:
+    """List the jobs of a scale: first seed first, condition by condition, row by row.
+
+    rows : ids, () = those of the scale; ValueError for unknown ones
+    """
+    check_choice("scale", scale, SCALES)
+    shrink = benchmark.scales[scale]
+    wanted = [benchmark.row(r) for r in rows or shrink.rows or [row.id for row in benchmark.rows]]
+    tested = [benchmark.condition(c) for c in shrink.conditions or [c.id for c in benchmark.conditions]]
+    return [
+        Job(row=row, condition=condition, seed=seed, train=overrides(benchmark, shrink, row, condition, seed))
+        for seed in seeds
+        for condition in tested
+        for row in wanted
+    ]
+
+
+def overrides(benchmark: Benchmark, shrink: Scale, row: Row, condition: Condition, seed: int) -> Options:
+    """Merge what decides a training: scale, then row, then condition; the later one wins.
+
+    The training of a model at a scale (its epochs) comes last: a scale is there to shorten.
+    """
+    origin = benchmark.condition(condition.trained_as) if condition.trained_as else condition
+    model = shrink.models.get(row.model, {})
+    options = {
+        **model.get("options", {}),
+        **row.options,
+        **origin.options,
+        **row.options_in.get(origin.id, {}),
+    }
+    train = {**shrink.train, **row.train, **origin.train, **model.get("train", {})}
+    return {**train, "options": options, "seed": seed}
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        return tomllib.load(file)

@@ -1,0 +1,171 @@
+"""Under which conditions a run is evaluated or applied: data, noise, sampling, and whether it may be."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mrsim.store import Store
+from segnets.config import DEVICES, RunConfig, check, check_choice
+from segnets.data import (
+    Batch,
+    DataError,
+    Pattern,
+    data_hash,
+    evaluation_masks,
+    known_contrasts,
+    phantom_of,
+    read_cases,
+    split_indices,
+    undersample,
+)
+from segnets.masks import count_lines
+from segnets.models import model_class
+from segnets.patterns import read_pattern, share
+
+WHICH = ("last", "best")
+LINES, MASK, OWN = (
+    "lines",
+    "mask",
+    "own",
+)  # lines by slice, one mask for all, the network's
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EvaluateConfig:
+    """What a run is evaluated on; the defaults are what it was trained with."""
+
+    data: str = ""  # store, "" = the one that the network was trained on
+    split: str = "test"
+    noise: float | None = None  # share of the RMS of the noiseless k-space; None = the training's first
+    rate: float | None = None  # share of phase-encode lines that is kept; None = the training's first
+    mask: str = ""  # file or run whose pattern all slices get instead; "" = as the training
+    inu: float | None = None  # level of the intensity non-uniformity; None = the training's
+    which: str = "last"  # checkpoint
+    pooled: bool = False  # HD95 over both directed sets together
+    allow_seen: bool = False  # also subjects that the network was trained on
+    batch_size: int = 12
+    device: str = "auto"
+    contrast: tuple[str, ...] = ()  # filled in: the training's
+    sampling: str = ""  # filled in: LINES, MASK or OWN
+
+    def __post_init__(self) -> None:
+        check_choice("which", self.which, WHICH)
+        check_choice("device", self.device, DEVICES)
+        check(self.noise is None or 0 <= self.noise < math.inf, "noise", "be >= 0", self.noise)
+        check(self.rate is None or 0 < self.rate <= 1, "rate", "lie in (0, 1]", self.rate)
+        check(self.inu is None or 0 <= self.inu < 2, "inu", "lie in [0, 2)", self.inu)
+        check(self.batch_size >= 1, "batch_size", "be at least 1", self.batch_size)
+
+    def for_run(self, run: RunConfig, source: str | Path) -> EvaluateConfig:
+        """Fill in from the run at `source` what was left open; `rate` becomes what is really sampled.
+
+        DataError where a network with its own pattern is to sample otherwise.
+        """
+        train = run.train
+        mask = self.mask or (str(source) if run.mask and self.rate is None else "")
+        sampling, rate = (MASK if mask else LINES), self.rate
+        if model_class(train.model).configure(train.options).samples_itself:
+            sampling, rate = OWN, float(train.options["rate"])
+            if mask or self.rate not in (None, rate):
+                wanted = f"mask {mask}" if mask else f"rate {self.rate:g}"
+                raise DataError(f"{source} samples {rate:.3g} of k-space by its own pattern, got {wanted}")
+        elif mask:
+            rate = share(read_pattern(mask))
+        return replace(
+            self,
+            data=self.data or train.data,
+            noise=train.noise[0] if self.noise is None else self.noise,
+            inu=train.inu if self.inu is None else self.inu,
+            rate=train.rate[0] if rate is None else rate,
+            mask=mask,
+            contrast=train.contrast,
+            sampling=sampling,
+        )
+
+    @property
+    def words(self) -> str:
+        """Say noise and sampling in words."""
+        rate = f"{100 * (self.rate or 1):.4g} %"
+        sampled = {
+            MASK: f"{rate} of k-space under the mask of {Path(self.mask).name}",
+            OWN: f"{rate} of k-space in a pattern of its own",
+        }.get(self.sampling, f"{rate} of the lines")
+        inu = f", non-uniformity {100 * self.inu:g} %" if self.inu else ""
+        return f"noise {100 * (self.noise or 0):g} %{inu}, {sampled}"
+
+    def pattern(self, shape: tuple[int, int]) -> Pattern | None:
+        """Return the one mask of all slices of a store, (ky, kx) or (ky, 1); None where lines are drawn.
+
+        A network that samples by itself is given all of k-space.
+        """
+        if self.sampling == OWN:
+            return np.ones((shape[0], 1), np.float32)
+        return read_pattern(self.mask, shape) if self.sampling == MASK else None
+
+
+def pick_device(name: str) -> torch.device:
+    """Resolve "auto" to the GPU where there is one; ValueError for a GPU that is not there."""
+    if name == "cuda" and not torch.cuda.is_available():
+        raise ValueError("device must be one that this machine has, got cuda but no CUDA device was found")
+    return torch.device("cuda" if name != "cpu" and torch.cuda.is_available() else "cpu")
+
+
+def check_fit(source: str | Path, run: RunConfig, store: Store, config: EvaluateConfig) -> None:
+    """Raise DataError where the network, the store and the conditions do not fit each other."""
+    if tuple(store.class_names) != tuple(run.class_names):
+        raise DataError(
+            f"{source} tells apart {', '.join(run.class_names)}, "
+            f"but {store.path} holds {', '.join(store.class_names)}"
+        )
+    if len(known_contrasts(store, config.contrast)) != len(config.contrast):
+        raise DataError(
+            f"{source} reads one contrast, but {store.path} holds {', '.join(store.contrasts)}: "
+            "train it on one of them with --contrast"
+        )
+    if config.sampling == LINES:
+        try:
+            count_lines(config.rate or 1.0, store.shape[0], run.train.n_center)
+        except ValueError as error:
+            raise DataError(str(error)) from None
+
+
+def seen_subjects(run: RunConfig, store: Store, split: str) -> tuple[int, ...]:
+    """Subjects of a split that the run was trained on, as far as run and store can tell.
+
+    None for the training split, which is asked for by name, and in the store of the training, which divides
+    its cases as it does.
+    """
+    if split == "train" or not run.phantom or run.phantom != phantom_of(store):
+        return ()
+    train = store.indices("train")
+    if train.size and data_hash(store, train[: run.train.n_cases or len(train)]) == run.data_hash:
+        return ()
+    subjects = store.coords["subject"][split_indices(store, split)]
+    return tuple(sorted({int(subject) for subject in subjects} & set(run.subjects)))
+
+
+def check_unseen(source: str | Path, seen: Sequence[int], config: EvaluateConfig) -> None:
+    """Raise DataError where the network has been trained on subjects that it is to be tested on."""
+    if seen and not config.allow_seen:
+        raise DataError(
+            f"{source} was trained on subjects {', '.join(map(str, seen))} of the {config.split} split of "
+            f"{config.data}; evaluate it on others, or say --allow-seen"
+        )
+
+
+def batch_of(
+    store: Store, index: NDArray[np.int64], config: EvaluateConfig, n_center: int, device: torch.device
+) -> Batch:
+    """Any cases of a store with the noise and the fixed masks that `evaluation_batches` gives them."""
+    cases = read_cases(
+        store, index, (config.noise or 0.0,), inu=config.inu or 0.0, contrast=config.contrast
+    ).to(device)
+    mask = evaluation_masks(store, index, config.rate or 1.0, n_center, config.pattern(store.shape))
+    return undersample(cases.kspace[0], mask.to(device), cases.labels, cases.index)

@@ -1,0 +1,125 @@
+"""Completing the configuration of a run by what its store and its model say, before anything is trained."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields, replace
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import numpy as np
+
+from mrsim.store import Store
+from segnets.blocks.sampling_pattern import GIVEN
+from segnets.checkpoint import read_checkpoint, run_of
+from segnets.config import OptionValue, RunConfig, TrainConfig, check, differing_fields
+from segnets.data import (
+    DataError,
+    Undersampling,
+    data_hash,
+    known_contrasts,
+    phantom_of,
+    split_indices,
+)
+from segnets.models import model_class
+from segnets.models.base import ModelConfig
+from segnets.patterns import read_pattern, share, to_text
+from segnets.session import TrainingError
+from segnets.stages import divide_epochs
+
+
+def describe(config: TrainConfig, store: Store) -> RunConfig:
+    """Fill in what the configuration leaves open; DataError or ValueError where it does not fit the store."""
+    pattern = read_pattern(config.mask, store.shape) if config.mask else None
+    if pattern is not None:
+        config = replace(config, rate=(share(pattern),))
+    config = replace(config, contrast=known_contrasts(store, config.contrast))
+    model = model_config(config, store)
+    divide_epochs(model_class(config.model).stages, config.epochs)
+    validate = config.validate
+    if validate == "auto":
+        validate = "validation" if store.indices("validation").size else "none"
+    if validate != "none":
+        split_indices(store, validate)
+    indices = split_indices(store, "train")
+    if not model.samples_itself and pattern is None:
+        Undersampling(rate=config.rate, n_center=config.n_center, n_ky=store.shape[0])
+    indices = indices[: config.n_cases or len(indices)]
+    return RunConfig(
+        train=replace(config, options=asdict(model), validate=validate),
+        class_names=store.class_names,
+        shape=store.shape,
+        data_hash=data_hash(store, indices),
+        versions={name: _version(name) for name in ("mrsim", "torch", "lightning", "numpy")},
+        phantom=phantom_of(store),
+        subjects=tuple(int(subject) for subject in np.unique(store.coords["subject"][indices])),
+        mask="" if pattern is None else to_text(pattern),
+    )
+
+
+def model_config(config: TrainConfig, store: Store) -> ModelConfig:
+    """Complete the model's options by what the store and the run decide; DataError where they contradict it.
+
+    The store decides the classes, the contrasts and, where the network is built for one size of image, that
+    size; the run's rate is that of a network with its own sampling pattern, and a mask takes its place.
+    """
+    cls = model_class(config.model)
+    known = [f.name for f in fields(cls.Config)]
+    given: dict[str, OptionValue] = {"n_classes": store.n_classes, "ny": store.shape[0], "nx": store.shape[1]}
+    given["contrasts"] = max(1, len(config.contrast))
+    if given["contrasts"] != 1 and "contrasts" not in known:
+        names = ", ".join(config.contrast)
+        raise DataError(f"contrast must be a single one for {config.model}, got {names}: choose one of them")
+    if config.mask and "pattern" in known:
+        given["pattern"] = GIVEN
+    notes = {"n_classes": f" ({', '.join(store.class_names)})", "pattern": f" (the mask {config.mask})"}
+    for name, value in given.items():
+        wanted = config.options.get(name, value)
+        if name in known and wanted != value:
+            raise DataError(f"{name} must be {value}{notes.get(name, '')} for {store.path}, got {wanted}")
+    if "rate" in known:
+        check(
+            len(config.rate) == 1, "rate", "be a single one for a network with its own pattern", config.rate
+        )
+        given["rate"] = config.rate[0]
+    model = cls.configure({name: value for name, value in given.items() if name in known} | config.options)
+    if config.mask and model.samples_itself:
+        raise DataError(
+            f"mask must be left out for {config.model}, which learns its own pattern, got {config.mask}"
+        )
+    return model
+
+
+def _version(package: str) -> str:
+    try:
+        return version(package)
+    except PackageNotFoundError:  # run from a checkout that is not installed
+        return "not installed"
+
+
+def epochs_done(out: Path, run: RunConfig, resume: bool) -> int:
+    """Return how far the run in `out` is; TrainingError unless it may be resumed and is the same as `run`."""
+    last = out / "last.pt"
+    if not resume:
+        raise TrainingError(f"{out} already holds a run; resume it or choose another directory")
+    payload = read_checkpoint(last)
+    old = run_of(payload, last)
+    if names := differing_fields(old.train, run.train):
+        was, now = getattr(old.train, names[0]), getattr(run.train, names[0])
+        raise TrainingError(f"{names[0]} must stay {was} where {out} is resumed, got {now}")
+    check_epochs(out, old.train, run.train)
+    if old.mask != run.mask:
+        raise TrainingError(f"mask must stay the one that {out} was trained with, got another one")
+    if old.data_hash != run.data_hash:
+        raise TrainingError(f"{run.train.data} does not hold the cases that {out} was trained on")
+    return int(payload["progress"]["epoch"])
+
+
+def check_epochs(out: Path, old: TrainConfig, new: TrainConfig) -> None:
+    """Raise TrainingError where a resumed run would have other epochs, and that changes the ones done."""
+    stages = model_class(new.model).stages
+    if old.epochs == new.epochs or not (len(stages) > 1 or stages[0].depends_on_length):
+        return
+    why = "they divide into stages" if len(stages) > 1 else "the schedule of the training depends on them"
+    raise TrainingError(
+        f"epochs must stay {old.epochs} where {out} is resumed, since {why}, got {new.epochs}"
+    )

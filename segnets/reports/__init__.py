@@ -1,0 +1,1 @@
+"""Runs and benchmarks as one page that holds everything in itself."""
