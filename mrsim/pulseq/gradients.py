@@ -110,10 +110,8 @@ class GradientReader:
         key = number, first, last
         if key not in self.made:
             if row.get("times", 0) <= 0:
-                times, shape = (
-                    np.concatenate(([0.0], times, [length])),
-                    np.concatenate(([first], shape, [last])),
-                )
+                times = np.concatenate(([0.0], times, [length]))
+                shape = np.concatenate(([first], shape, [last]))
             self.made[key] = Waveform(times=row["delay"] + times, amplitudes=shape / GAMMA_BAR)
         return self.made[key]
 

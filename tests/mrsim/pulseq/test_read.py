@@ -179,7 +179,8 @@ def test_rf_between_given_times_is_a_straight_line(tmp_path):
 
 
 ROTATED = (
-    "[BLOCKS]\n1 40 0 1 0 0 1 1\n2 40 0 1 0 2 1 2\n3 40 0 0 1 0 1 1\n[TRAP]\n1 1000 100 200 100 0\n2 500 50 200 50 20\n"
+    "[BLOCKS]\n1 40 0 1 0 0 1 1\n2 40 0 1 0 2 1 2\n3 40 0 0 1 0 1 1\n"
+    "[TRAP]\n1 1000 100 200 100 0\n2 500 50 200 50 20\n"
     "[ADC]\n1 8 25000 100 0 0 0 0 0\n[EXTENSIONS]\n1 1 1 0\n2 1 2 0\n"
     "extension ROTATIONS 1\n1 0.92387953251 0 0 0.38268343236\n2 0.70710678119 0.70710678119 0 0\n"
 )
