@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from mrsim.bloch.isochromat import isochromat
 from mrsim.bloch.segments import Segments
-from mrsim.bloch.weights import SubPositions
 
 if TYPE_CHECKING:
     from phantoms.phantom import Spins
@@ -36,7 +35,7 @@ class Answers:
 
     spins: Spins
     seg: Segments
-    n_sub: SubPositions
+    n_sub: int
     tolerance: float
 
     def at(self, rows: Index, samples: Index) -> Complex:

@@ -16,7 +16,7 @@ from mrsim.events import Events
 if TYPE_CHECKING:
     from phantoms.phantom import Spins
 
-ENGINES = ("cartesian", "isochromat", "reference")
+ENGINES = ("cartesian", "nufft", "isochromat", "reference")
 MAX_SUB_POSITIONS = 4096
 
 
@@ -39,8 +39,9 @@ def acquire(
     """Signal (coil, sample) complex64 of `spins`, in the order of time, receiver phase applied, free of noise.
 
     coils : (coil, spin) complex64 receive sensitivity at each spin, or None for one uniform coil
-    engine : "cartesian" (exact factorisation, fast), "isochromat" (every spin through every event),
-        "reference" (the same in NumPy, for small cases) or "auto" (see `choose_engine`)
+    engine : "cartesian" (exact factorisation, fast), "nufft" (any trajectory whose encoding no pulse sees, to
+        1e-5), "isochromat" (every spin through every event), "reference" (the same in NumPy, for small cases)
+        or "auto" (see `choose_engine`)
     n_sub : nodes across the cell of each spin, in z or (x, y, z): slice profile and dephasing
     """
     events = sequence if isinstance(sequence, Events) else sequence.events()
@@ -72,13 +73,15 @@ def simulate(
 
 def choose_engine(sequence: Sequence | Events) -> tuple[str, str]:
     """Name of the fastest engine that is exact for a sequence, and why it is that one."""
-    from mrsim.bloch.factorise import refusal
+    from mrsim.bloch import factorise, segments
 
     events = sequence if isinstance(sequence, Events) else sequence.events()
-    reason = refusal(events)
+    if not factorise.refusal(events):
+        return "cartesian", "every readout is a straight line along x, so that the signal factorises exactly"
+    reason = segments.refusal(events)
     if reason:
         return "isochromat", reason
-    return "cartesian", "every readout is a straight line along x, so that the signal factorises exactly"
+    return "nufft", "no pulse sees the encoding, so that few transforms make the signal, to 1e-5"
 
 
 def _check(engine: str, n_sub: SubPositions) -> None:

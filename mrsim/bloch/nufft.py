@@ -24,7 +24,7 @@ from scipy.sparse import csr_array
 from mrsim.bloch.answers import Answers
 from mrsim.bloch.low_rank import interpolation
 from mrsim.bloch.segments import refusal, segments
-from mrsim.bloch.weights import SubPositions
+from mrsim.bloch.weights import SubPositions, sub_lattice
 from mrsim.events import Events
 
 if TYPE_CHECKING:
@@ -58,10 +58,9 @@ def nufft(
     reason = refusal(events)
     if reason:
         raise ValueError(f"sequence must let the nufft engine part encoding from contrast, but {reason}")
-    if isinstance(n_sub, tuple) and n_sub[:2] != (1, 1):
-        raise ValueError(f"n_sub along x and y must be 1 for the nufft engine, got {n_sub}")
+    across, n_z = ((*n_sub[:2], 1), n_sub[2]) if isinstance(n_sub, tuple) else ((1, 1, 1), n_sub)
     seg = segments(events)
-    answers = Answers(spins, seg, n_sub, tolerance)
+    answers = Answers(spins, seg, n_z, tolerance)
     pivots, basis = _basis(answers, events.n_samples, tolerance)
     strength = answers.at(np.arange(spins.tissue.size), pivots)  # (spin, rank)
     places, merge = _places(spins.position[:2])
@@ -75,6 +74,8 @@ def nufft(
                 *places, np.ascontiguousarray(part.T), *targets.copy(), isign=-1, eps=tolerance / 10
             )
             signal[coil] += np.einsum("ls,ls->s", basis[at : at + batch], np.atleast_2d(sums))
+    offset, share = sub_lattice(events, spins.cell, across)  # every cell looks alike
+    signal *= share @ np.exp(-2j * np.pi * offset[:2].T @ seg.path.k[:, :2].T)
     return signal.astype(np.complex64)
 
 

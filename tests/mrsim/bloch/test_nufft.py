@@ -67,6 +67,14 @@ def test_a_looser_tolerance_costs_what_it_says(random_spins):
     assert 1e-5 < error < 1e-2
 
 
+def test_cells_dephase_across_x_and_y(random_spins):
+    events, spins = sequence_class("epi")(**SMALL).events(), random_spins(100, levels=(0.0,))
+    coils, n_sub = np.ones((1, 100), np.complex64), (3, 2, 2)
+    exact = isochromat(spins, events, coils, n_sub)
+    assert np.abs(nufft(spins, events, coils, n_sub) - exact).max() < AGREE * np.abs(exact).max()
+    assert np.abs(nufft(spins, events, coils, 2) - exact).max() > 0.01 * np.abs(exact).max()
+
+
 def test_b1_is_that_of_each_spin(random_spins):
     from dataclasses import replace
 
