@@ -65,7 +65,7 @@ def _timing(store: Store) -> list[tuple[str, str]]:
     """One line for each contrast: the range of TE and TR over the cases."""
     te, tr = (store.coords[name].reshape(store.n_cases, -1).T / MS for name in ("te", "tr"))
     return [
-        (name, f"TE {e.min():.1f} to {e.max():.1f} ms, TR {r.min():.0f} to {r.max():.0f} ms")
+        (name, f"TE {e.min():.1f} to {e.max():.1f} ms, TR {r.min():.5g} to {r.max():.5g} ms")
         for name, e, r in zip(store.contrasts or ("timing",), te, tr, strict=True)
     ]
 

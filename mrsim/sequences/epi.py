@@ -12,6 +12,10 @@ from mrsim.sequences.prepared import PreparedSequence
 from mrsim.sequences.timing import after, area_after, centre, room, total
 
 ECHOES = ("gradient", "spin")
+WINDOW_STEPS = (
+    20  # receiver rasters in two microseconds, of which a window lasts a multiple: it starts on one
+)
+COARSEST = 5  # receiver rasters that the dwell time may be coarsened to for it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,6 +50,14 @@ class Epi(PreparedSequence):
     def n_shots(self) -> int:
         """One excitation reads it all."""
         return 1
+
+    @property
+    def dwell(self) -> float:
+        """Time from sample to sample [s]; windows then begin on whole microseconds if that is possible."""
+        raster = self.hardware.adc_raster
+        steps = WINDOW_STEPS // math.gcd(WINDOW_STEPS, self.matrix[1])
+        coarse = raster * (steps if steps <= COARSEST else 1)
+        return max(1, round(1 / (self.bandwidth * self.matrix[1]) / coarse)) * coarse
 
     @property
     def echo_spacing(self) -> float:

@@ -7,6 +7,8 @@ import pytest
 
 from mrsim.constants import GAMMA_BAR
 from mrsim.hardware import Hardware
+from mrsim.pulseq.read import read_pulseq
+from mrsim.pulseq.write import write_pulseq
 from mrsim.sequences import SEQUENCES, sequence_class
 
 AXES = ("gx", "gy", "gz")
@@ -159,3 +161,14 @@ def test_lobes_are_the_shortest():
     assert limits.rastered(10e-6) == pytest.approx(10e-6)
     with pytest.raises(ValueError, match="max_slew must be positive, got nan T/m/s"):
         Hardware(max_slew=math.nan)
+
+
+@pytest.mark.parametrize("name", SEQUENCES)
+def test_every_sequence_with_real_gradients_is_a_pulseq_file(name, tmp_path):
+    """Written and read back, it samples the same k-space at the same times, to half a microsecond."""
+    sequence = sequence_class(name)(**SMALL[name] | REAL)
+    write_pulseq(sequence, tmp_path / "it.seq")
+    found, meant = (s.events().trajectory() for s in (read_pulseq(tmp_path / "it.seq"), sequence))
+    assert found.time == pytest.approx(meant.time, abs=0.5e-6)
+    assert found.k * sequence.fov[0] == pytest.approx(meant.k * sequence.fov[0], abs=0.02)
+    assert np.exp(1j * (found.phase - meant.phase)) == pytest.approx(1, abs=1e-6)
