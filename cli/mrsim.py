@@ -9,6 +9,7 @@ import click
 
 from cli.errors import checked, one_line_errors
 from cli.generate_options import overrides, recipe_options
+from cli.mrsim_export import export
 from cli.mrsim_sequences import sequences
 from cli.mrsim_simulate import simulate
 from cli.options import quiet_option, version_option
@@ -230,6 +231,7 @@ def recipes(name: str | None) -> None:
 
 
 main.add_command(simulate)
+main.add_command(export)
 main.add_command(sequences)
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ def _nifti(path: Path, _: Scan, images: Images | None) -> None:
     from mrsim.reconstruction.nifti import write_nifti
 
     if images is not None:
-        write_nifti(path, images.magnitude, images.plane)
+        write_nifti(path, images.magnitude, images.plane.affine)
 
 
 def _npz(path: Path, scan: Scan, images: Images | None) -> None:

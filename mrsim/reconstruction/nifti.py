@@ -12,20 +12,18 @@ import nibabel
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.plane import SlicePlane
-
 MM = 1e-3
 SCANNER = 1  # NIfTI code: coordinates of the scanner
 
 
-def write_nifti(path: Path | str, images: NDArray[Any], plane: SlicePlane) -> None:
-    """Write images (y, x) or (frame, y, x) of a plane as (x, y, 1[, frame]), in mm RAS.
+def write_nifti(path: Path | str, images: NDArray[Any], affine: NDArray[np.float64]) -> None:
+    """Write images (y, x) or (frame, y, x) as (x, y, 1[, frame]), in mm RAS.
 
-    One index step along the third axis is the slice thickness.
+    affine : (4, 4) [m] index (x, y, 0) -> RAS, see `SlicePlane.affine`
     """
     stack = np.asarray(images)
-    volume = stack.reshape(-1, *plane.matrix).transpose(2, 1, 0)[:, :, None]  # (x, y, 1, frame)
-    affine = plane.affine.copy()
+    volume = stack.reshape(-1, *stack.shape[-2:]).transpose(2, 1, 0)[:, :, None]  # (x, y, 1, frame)
+    affine = affine.copy()
     affine[:3] /= MM
     image = nibabel.Nifti1Image(volume[..., 0] if stack.ndim == 2 or len(stack) == 1 else volume, affine)
     image.set_sform(affine, SCANNER)

@@ -77,7 +77,7 @@ def test_nifti_puts_a_pixel_where_it_was_in_the_patient(orientation, tmp_path):
         orientation=orientation, centre=(0.01, -0.02, 0.03), fov=(0.16, 0.20), matrix=(32, 40), thickness=4e-3
     )
     images = reconstruct(scan_of(cartesian(plane), points([(5, 9)], [1.0], plane), plane))
-    write_nifti(tmp_path / "a.nii.gz", images.magnitude, plane)
+    write_nifti(tmp_path / "a.nii.gz", images.magnitude, plane.affine)
     image = nibabel.load(tmp_path / "a.nii.gz")
     peak = np.unravel_index(np.argmax(image.get_fdata()), image.shape)
     assert image.shape == (40, 32, 1) and peak[:2] == (9, 5)
