@@ -27,7 +27,9 @@ def simulated() -> bool:
 def require_gpu() -> None:
     """Raise GpuError if there is no NVIDIA GPU with a driver."""
     if not cuda.is_available():
-        raise GpuError("device must be 'cpu' on this machine, got 'cuda': no NVIDIA GPU with a driver was found")
+        raise GpuError(
+            "device must be 'cpu' on this machine, got 'cuda': no NVIDIA GPU with a driver was found"
+        )
 
 
 def free_memory() -> float:
@@ -59,8 +61,10 @@ def explain(error: Exception) -> str | None:
     """One sentence for an error of the CUDA driver, toolkit or compiler; None for any other."""
     kind, text = type(error).__name__, str(error)
     if "OUT_OF_MEMORY" in text or "out of memory" in text.lower():
-        return "GPU memory must hold the spins of a batch, got an out-of-memory error: close what else uses the GPU"
-    if any(word in text for word in ("UNSUPPORTED_PTX_VERSION", "INSUFFICIENT_DRIVER", "Unsupported .version")):
+        return "GPU memory must hold the spins of a batch, got out of memory: close what else uses the GPU"
+    if any(
+        word in text for word in ("UNSUPPORTED_PTX_VERSION", "INSUFFICIENT_DRIVER", "Unsupported .version")
+    ):
         return f"NVIDIA driver must be as new as the CUDA toolkit, got an older one: update it, or {INSTALL}"
     if kind in ("NvvmSupportError", "NvrtcSupportError") or "libNVVM" in text or "libdevice" in text:
         return f"device 'cuda' must have the CUDA compiler libraries, got none: {INSTALL}"

@@ -105,7 +105,7 @@ class Player:
         return -(-self.count.size // self.work.threads), self.work.threads
 
     def walk(self, begin: int, end: int, cycles: float = 0.0, row: int = -1, rows: int = 1) -> None:
-        """Take the batch through the steps `begin` to `end` and turn M+ by `cycles`; `rows` echoes from `row` on."""
+        """Take the batch through the steps `begin` to `end`, then turn M+; echoes go from `row` on."""
         echo = self.echo[: 2 * rows * self.count.size].reshape(2, rows, self.count.size)
         turn = math.cos(2 * math.pi * cycles), math.sin(2 * math.pi * cycles)
         kernel = walk_kernel(self.prog.members)[self.grid]
@@ -140,7 +140,10 @@ class Player:
         driven_fixed_point[self.grid](self.found, self.state)
 
     def play(self, cycles: float) -> None:
-        """Play the sequence to the batch in `nodes`; `cycles` per repetition of a steady state, NaN for equilibrium."""
+        """Play the sequence to the batch in `nodes`.
+
+        cycles : by which all phases grow per repetition of a steady state, NaN for equilibrium
+        """
         operators[self.grid](self.pulses, self.nodes, self.op)
         if math.isnan(cycles):
             self.start(0.0, 0.0, 1.0)
@@ -193,7 +196,12 @@ def isochromat(
 
 
 def _signal(
-    spins: Spins, events: Events, coils: NDArray[np.complex64], n_sub: SubPositions, tolerance: float, work: Work
+    spins: Spins,
+    events: Events,
+    coils: NDArray[np.complex64],
+    n_sub: SubPositions,
+    tolerance: float,
+    work: Work,
 ) -> NDArray[np.complex128]:
     prog = compile_events(events)
     offset, share = sub_lattice(events, spins.cell, n_sub)
@@ -218,7 +226,9 @@ def _signal(
     return np.asarray(found[0] + 1j * found[1])
 
 
-def divisions(prog: Program, spins: Spins, offset: NDArray[np.float64], tolerance: float) -> NDArray[np.int64]:
+def divisions(
+    prog: Program, spins: Spins, offset: NDArray[np.float64], tolerance: float
+) -> NDArray[np.int64]:
     """(pulse,) parts of a raster step that keep every spin below the tolerance; see `mrsim.bloch.pulses`."""
     reach = np.abs(spins.position).max(axis=1) + np.abs(offset).max(axis=1)
     b1 = 1.0 if spins.b1 is None else float(np.abs(spins.b1).max())
@@ -235,7 +245,11 @@ def divisions(prog: Program, spins: Spins, offset: NDArray[np.float64], toleranc
 
 
 def _cloud(
-    spins: Spins, events: Events, coils: NDArray[np.complex64], offset: NDArray[np.float64], share: NDArray[np.float64]
+    spins: Spins,
+    events: Events,
+    coils: NDArray[np.complex64],
+    offset: NDArray[np.float64],
+    share: NDArray[np.float64],
 ) -> Cloud:
     amount = amplitudes(spins, events)[spins.tissue] * box_share(spins.position[2], spins.cell[2], events.box)
     return Cloud(

@@ -38,7 +38,7 @@ class Work:
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class TrainGroup:
-    """Lines with the same train: rows of echo (line,) and where in the signal they begin (line,), on the device.
+    """Lines with the same train: rows of echo (line,) and first samples in the signal (line,), on the device.
 
     heads : number of heads;  begin : sample of the train that the first of them begins with
     count : samples of the train
@@ -68,7 +68,7 @@ class Chunk:
 
 
 def plan(prog: Program, coils: int, nodes: int, work: Work) -> tuple[list[Chunk], Samples]:
-    """Chunks whose echoes and sums fit into half and a quarter of the memory, and the samples, on the device."""
+    """Cut a sequence into chunks whose echoes and sums fit into the memory; also its single samples."""
     products = _products(prog, coils, work.tile)
     rows = echo_rows(prog)
     slices = -(-nodes // work.tile.spins)
@@ -93,7 +93,9 @@ def plan(prog: Program, coils: int, nodes: int, work: Work) -> tuple[list[Chunk]
                 row=int(rows[a]),
                 rows=int(rows[b] - rows[a]),
                 trains=list(_groups(prog, a, b, rows, products, work.tile, at_once)),
-                samples=[(i, min(i + at_once, int(sizes[b]))) for i in range(int(sizes[a]), int(sizes[b]), at_once)],
+                samples=[
+                    (i, min(i + at_once, int(sizes[b]))) for i in range(int(sizes[a]), int(sizes[b]), at_once)
+                ],
             )
         )
     return chunks, to_device(samples)
@@ -118,14 +120,17 @@ def _products(prog: Program, coils: int, tile: Tile) -> NDArray[np.bool_]:
 
 
 def _read(prog: Program, r: int, row: int, products: NDArray[np.bool_]) -> Samples:
-    """Samples of the reading step `r` that are computed one by one."""
+    """List the samples of the reading step `r` that are computed one by one."""
     step, first = prog.read[r], int(prog.sample[r])
     item = prog.item[step]
     if prog.kind[step] != TRAIN:
         own = slice(prog.window[item], prog.window[item + 1])
         n = own.stop - own.start
         return Samples(
-            row=np.full(n, row), k=prog.k[own].T, clock=np.abs(prog.window_clock[own]), at=first + np.arange(n)
+            row=np.full(n, row),
+            k=prog.k[own].T,
+            clock=np.abs(prog.window_clock[own]),
+            at=first + np.arange(n),
         )
     parts = [Samples(row=np.zeros(0), k=np.zeros((4, 0)), clock=np.zeros(0), at=np.zeros(0))]
     for i, t in enumerate(range(prog.trains[item], prog.trains[item + 1])):
@@ -148,7 +153,9 @@ def _groups(
             item = prog.item[prog.read[r]]
             for i, t in enumerate(range(prog.trains[item], prog.trains[item + 1])):
                 if products[t]:
-                    lines.setdefault(t, []).append((int(rows[r] - rows[a]) + i, int(prog.sample[r] + prog.skip[t])))
+                    lines.setdefault(t, []).append(
+                        (int(rows[r] - rows[a]) + i, int(prog.sample[r] + prog.skip[t]))
+                    )
     for t, found in lines.items():
         count = int(prog.count[t])
         total = -(-count // tile.width)

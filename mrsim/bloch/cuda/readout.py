@@ -70,6 +70,14 @@ class Train(NamedTuple):
     head: int
 
 
+@cuda.jit(device=True)
+def _power(n: int, cycles: float, decay: float) -> tuple[float, float]:
+    """Real and imaginary part of z^n, z = exp(decay - i 2 pi cycles), float32."""
+    c, s = cos_sin_32(n * cycles)
+    e = math.exp(np.float32(n) * decay)
+    return e * c, -e * s
+
+
 @lru_cache
 def train_kernel(tile: Tile) -> Any:  # noqa: ANN401 - numba's dispatcher is not typed
     """Matrix product of a train; launch with (row tiles, slices) blocks of `tile.threads`."""
@@ -121,16 +129,12 @@ def train_kernel(tile: Tile) -> Any:  # noqa: ANN401 - numba's dispatcher is not
             base = k * slab
             for j in range(me, slab * width, threads):
                 s, n = j // width, j % width
-                u, v = cos_sin_32(n * cycles[base + s])
-                e = math.exp(np.float32(n) * decay[0, base + s])
-                right[0, s, n] = e * u
-                right[1, s, n] = -e * v
+                right[0, s, n], right[1, s, n] = _power(n, cycles[base + s], decay[0, base + s])
             for j in range(me, slab * heads, threads):
                 s, n = j % slab, (train.head + j // slab) * width
-                u, v = cos_sin_32(n * cycles[base + s])
-                e = decay[1, base + s] * math.exp(np.float32(n) * decay[0, base + s])
-                head[0, j // slab, s] = e * u
-                head[1, j // slab, s] = -e * v
+                u, v = _power(n, cycles[base + s], decay[0, base + s])
+                head[0, j // slab, s] = decay[1, base + s] * u
+                head[1, j // slab, s] = decay[1, base + s] * v
             cuda.syncthreads()
             for s in range(slab):
                 i = base + s
@@ -165,7 +169,7 @@ def train_kernel(tile: Tile) -> Any:  # noqa: ANN401 - numba's dispatcher is not
 
 @cuda.jit
 def add_trains(out: Array, heads: int, begin: int, count: int, first: Array, signal: Array) -> None:
-    """Add all slices of out (2, slice, row, column) to signal (2, coil, sample); a thread for each element of a slice.
+    """Add all slices of out (2, slice, row, column) to signal (2, coil, sample), a thread per row and column.
 
     begin count : sample of the train that the first head begins with, and samples of the train
     first : (line,) int64 where the first sample of each train lies in the signal
@@ -187,8 +191,9 @@ def add_trains(out: Array, heads: int, begin: int, count: int, first: Array, sig
 
 
 class Samples(NamedTuple):
-    """Samples that are computed one by one: row (sample,) int32 of their echoes; k (4, sample) [1/m], [s] since then.
+    """Samples that are computed one by one.
 
+    row : (sample,) int32 echo that each belongs to;  k (4, sample) [1/m] and [s] since then
     clock : (sample,) float32 [s], T2' decays by exp(-clock / T2');  at : (sample,) int64 place in the signal
     """
 
@@ -200,7 +205,7 @@ class Samples(NamedTuple):
 
 @lru_cache
 def sample_kernel(threads: int, slab: int, spins: int, coils: int) -> Any:  # noqa: ANN401 - as above
-    """Sums of single samples for `coils` coils at a time; launch with (sample tiles, slices, coil groups) blocks."""
+    """Kernel for single samples, `coils` coils at a time: (sample tiles, slices, coil groups) blocks."""
     slabs = spins // slab
 
     @cuda.jit
@@ -258,7 +263,7 @@ def sample_kernel(threads: int, slab: int, spins: int, coils: int) -> Any:  # no
 
 @cuda.jit
 def add_samples(out: Array, at: Array, begin: int, signal: Array) -> None:
-    """Add all slices of out (2, slice, coil, sample) to signal (2, coil, sample); a thread for each coil and sample."""
+    """Add all slices of out (2, slice, coil, sample) to signal (2, coil, sample), a thread for each."""
     j = cuda.grid(1)
     c, n = j // out.shape[3], j % out.shape[3]
     if c >= out.shape[2]:

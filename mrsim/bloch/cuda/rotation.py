@@ -42,7 +42,7 @@ def cos_sin(cycles: float) -> tuple[float, float]:
 
 
 @cuda.jit(device=True)
-def cos_sin_32(cycles: float) -> tuple[float, float]:
+def cos_sin_32(cycles: float) -> tuple[np.float32, np.float32]:
     """Cosine and sine, float32, to 2e-7, of 2 pi `cycles`, float64 so that no phase is lost."""
     quarters = math.floor(4.0 * cycles + 0.5)
     r = np.float32(cycles - 0.25 * quarters)

@@ -59,7 +59,11 @@ class Pulses(NamedTuple):
 
 
 class Nodes(NamedTuple):
-    """Point spins: where (4, node) [m], [Hz]; rate (3, node) [1/s] R1 R2 R2'; b1 (2, node); weight (2, coil, node) float32."""
+    """Point spins.
+
+    where : (4, node) x, y, z [m] and off-resonance [Hz];  rate (3, node) [1/s] R1, R2, R2'
+    b1 : (2, node) transmit field;  weight (2, coil, node) float32 what it sends for M+ = 1
+    """
 
     where: Array
     rate: Array
@@ -68,15 +72,19 @@ class Nodes(NamedTuple):
 
 
 def echo_rows(prog: Program) -> NDArray[np.int64]:
-    """(reading + 1,) first echo of each step that reads: a train has one of its own, a window one."""
+    """Return (reading + 1,) the first echo of each step that reads: each train has one, and each window."""
     train = prog.kind[prog.read] == TRAIN
     item = np.where(train, prog.item[prog.read], 0)
-    count = np.where(train, prog.trains[item + 1] - prog.trains[item], 1) if prog.trains.size > 1 else np.ones(item.size)
+    count = (
+        np.where(train, prog.trains[item + 1] - prog.trains[item], 1)
+        if prog.trains.size > 1
+        else np.ones(item.size)
+    )
     return np.append(0, np.cumsum(count)).astype(np.int64)
 
 
 def steps(prog: Program) -> Steps:
-    """Steps of a program, on the host."""
+    """Return the steps of a program, on the host."""
     row = np.full(prog.kind.size, -1, np.int32)
     row[prog.read] = echo_rows(prog)[:-1]
     angle = 2 * np.pi * prog.turn  # (step, 2)

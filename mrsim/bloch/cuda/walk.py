@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import cuda
@@ -33,7 +33,12 @@ def pulse_stepper(columns: int, driven: int) -> Callable[..., None]:
 
     @cuda.jit(device=True)
     def play(pulses: Pulses, u: int, nodes: Nodes, i: int, used: int, m: Array) -> None:
-        x, y, z, f = nodes.where[0, i], nodes.where[1, i], nodes.where[2, i], nodes.where[3, i] - pulses.freq[u]
+        x, y, z, f = (
+            nodes.where[0, i],
+            nodes.where[1, i],
+            nodes.where[2, i],
+            nodes.where[3, i] - pulses.freq[u],
+        )
         g, b_re, b_im = pulses.rate[u], nodes.b1[0, i], nodes.b1[1, i]
         first, last, pieces, h = pulses.start[u], pulses.start[u + 1], pulses.pieces[u], pulses.dt[u]
         early = f + g[0] * x + g[1] * y + g[2] * z
@@ -72,7 +77,7 @@ def pulse_stepper(columns: int, driven: int) -> Callable[..., None]:
             if j >= driven:
                 m[2, j] += 1.0 - sixth1
 
-    return play  # type: ignore[no-any-return]
+    return play
 
 
 _operator = pulse_stepper(4, 3)
@@ -80,7 +85,7 @@ _operator = pulse_stepper(4, 3)
 
 @cuda.jit
 def operators(pulses: Pulses, nodes: Nodes, op: Array) -> None:
-    """Write the affine map op (slot, 12, node) of each pulse that comes again: rows x y z by columns x y z 1."""
+    """Write the affine maps op (slot, 12, node) of pulses that come again: rows x y z by columns x y z 1."""
     i = cuda.grid(1)
     if i >= nodes.where.shape[1]:
         return
@@ -111,16 +116,87 @@ def _precess(steps: Steps, interval: int, nodes: Nodes, i: int) -> tuple[float, 
     return e2 * c, -e2 * q, t
 
 
+class Ensemble(NamedTuple):
+    """Device functions on m (3, members), the crusher ensemble of a spin, of which `n` are in use."""
+
+    turn: Any
+    operate: Any
+    mean: Any
+    crush: Any
+
+
+def ensemble(members: int) -> Ensemble:
+    """Device functions for an ensemble of so many members: the loops over them are unrolled."""
+    scale = 1.0 / members
+
+    @cuda.jit(device=True)
+    def turn(m: Array, c: float, s: float) -> None:
+        """Multiply M+ by c + i s."""
+        for p in range(members):
+            u, v = m[0, p], m[1, p]
+            m[0, p], m[1, p] = u * c - v * s, u * s + v * c
+
+    @cuda.jit(device=True)
+    def operate(m: Array, op: Array, slot: int, i: int) -> None:
+        """Apply the affine map op[slot, :, i]."""
+        xx, xy, xz, x1 = op[slot, 0, i], op[slot, 1, i], op[slot, 2, i], op[slot, 3, i]
+        yx, yy, yz, y1 = op[slot, 4, i], op[slot, 5, i], op[slot, 6, i], op[slot, 7, i]
+        zx, zy, zz, z1 = op[slot, 8, i], op[slot, 9, i], op[slot, 10, i], op[slot, 11, i]
+        for p in range(members):
+            u, v, w = m[0, p], m[1, p], m[2, p]
+            m[0, p] = xx * u + xy * v + xz * w + x1
+            m[1, p] = yx * u + yy * v + yz * w + y1
+            m[2, p] = zx * u + zy * v + zz * w + z1
+
+    @cuda.jit(device=True)
+    def mean(m: Array, n: int) -> tuple[float, float, float]:
+        """Mean magnetisation of the members in use."""
+        u, v, w = m[0, 0], m[1, 0], m[2, 0]
+        if n > 1:
+            for p in range(1, members):
+                u += m[0, p]
+                v += m[1, p]
+                w += m[2, p]
+            u, v, w = u * scale, v * scale, w * scale
+        return u, v, w
+
+    @cuda.jit(device=True)
+    def crush(m: Array, n: int, phase: Array) -> None:
+        """Give each member its phase; the first crusher makes the members."""
+        for p in range(1, members):
+            u, v, w = m[0, p], m[1, p], m[2, p]
+            if n == 1:
+                u, v, w = m[0, 0], m[1, 0], m[2, 0]
+            c, s = phase[p, 0], phase[p, 1]
+            m[0, p], m[1, p], m[2, p] = u * c - v * s, u * s + v * c, w
+
+    return Ensemble(turn=turn, operate=operate, mean=mean, crush=crush)
+
+
+@cuda.jit(device=True)
+def _listen(steps: Steps, step: int, nodes: Nodes, i: int, u: float, v: float, at: int, echo: Array) -> None:
+    """Write M+ = u + i v to echo `at`, for each train turned to its first sample."""
+    if steps.kind[step] != TRAIN:
+        echo[0, at, i] = u
+        echo[1, at, i] = v
+        return
+    for t in range(steps.trains[steps.item[step]], steps.trains[steps.item[step] + 1]):
+        c, s, _ = _precess(steps, steps.lead[t], nodes, i)
+        echo[0, at, i] = u * c - v * s
+        echo[1, at, i] = u * s + v * c
+        at += 1
+
+
 @lru_cache
 def walk_kernel(members: int) -> Any:  # noqa: ANN401 - numba's dispatcher is not typed
     """Kernel for a crusher ensemble of so many members."""
     play = pulse_stepper(members, 0)
-    scale = 1.0 / members
+    turn, operate, mean, crush = ensemble(members)
 
     @cuda.jit
     def walk(
-        steps: Steps, pulses: Pulses, nodes: Nodes, op: Array, state: Array, count: Array, begin: int, end: int,
-        row: int, echo: Array, turn_re: float, turn_im: float,
+        steps: Steps, pulses: Pulses, nodes: Nodes, op: Array, state: Array, count: Array, begin: int,
+        end: int, row: int, echo: Array, turn_re: float, turn_im: float,
     ) -> None:  # fmt: skip
         """Take state (3, member, node) through the steps `begin` to `end`, then turn M+ by a last factor.
 
@@ -135,78 +211,35 @@ def walk_kernel(members: int) -> Any:  # noqa: ANN401 - numba's dispatcher is no
             m[0, p], m[1, p], m[2, p] = state[0, p, i], state[1, p, i], state[2, p, i]
         n = count[i]
         for step in range(begin, end):
-            kind, item = steps.kind[step], steps.item[step]
-            if kind == PULSE:
-                c, s = steps.turn[step, 0], steps.turn[step, 1]
-                for p in range(members):
-                    u, v = m[0, p], m[1, p]
-                    m[0, p], m[1, p] = u * c - v * s, u * s + v * c
-                slot = pulses.slot[item] - 1
-                if slot >= 0:
-                    xx, xy, xz, x1 = op[slot, 0, i], op[slot, 1, i], op[slot, 2, i], op[slot, 3, i]
-                    yx, yy, yz, y1 = op[slot, 4, i], op[slot, 5, i], op[slot, 6, i], op[slot, 7, i]
-                    zx, zy, zz, z1 = op[slot, 8, i], op[slot, 9, i], op[slot, 10, i], op[slot, 11, i]
-                    for p in range(members):
-                        u, v, w = m[0, p], m[1, p], m[2, p]
-                        m[0, p] = xx * u + xy * v + xz * w + x1
-                        m[1, p] = yx * u + yy * v + yz * w + y1
-                        m[2, p] = zx * u + zy * v + zz * w + z1
+            if steps.kind[step] == PULSE:
+                item = steps.item[step]
+                turn(m, steps.turn[step, 0], steps.turn[step, 1])
+                if pulses.slot[item] > 0:
+                    operate(m, op, pulses.slot[item] - 1, i)
                 else:
                     play(pulses, item, nodes, i, n, m)
-                c, s = steps.turn[step, 2], steps.turn[step, 3]
-                for p in range(members):
-                    u, v = m[0, p], m[1, p]
-                    m[0, p], m[1, p] = u * c - v * s, u * s + v * c
+                turn(m, steps.turn[step, 2], steps.turn[step, 3])
             else:
-                at = steps.row[step]
-                if row >= 0 and at >= 0:
-                    u, v = m[0, 0], m[1, 0]
-                    if n > 1:
-                        for p in range(1, members):
-                            u += m[0, p]
-                            v += m[1, p]
-                        u *= scale
-                        v *= scale
-                    if kind == TRAIN:
-                        for t in range(steps.trains[item], steps.trains[item + 1]):
-                            c, s, _ = _precess(steps, steps.lead[t], nodes, i)
-                            echo[0, at - row, i] = u * c - v * s
-                            echo[1, at - row, i] = u * s + v * c
-                            at += 1
-                    else:
-                        echo[0, at - row, i] = u
-                        echo[1, at - row, i] = v
+                if row >= 0 and steps.row[step] >= 0:
+                    u, v, _ = mean(m, n)
+                    _listen(steps, step, nodes, i, u, v, steps.row[step] - row, echo)
                 c, s, time = _precess(steps, steps.whole[step], nodes, i)
+                turn(m, c, s)
                 e1 = math.exp(-time * nodes.rate[0, i])
                 for p in range(members):
-                    u, v = m[0, p], m[1, p]
-                    m[0, p], m[1, p] = u * c - v * s, u * s + v * c
                     m[2, p] = m[2, p] * e1 + (1.0 - e1)
             flags = steps.flags[step]
             if flags & CRUSHER:
-                for p in range(1, members):
-                    u, v, w = m[0, p], m[1, p], m[2, p]
-                    if n == 1:
-                        u, v, w = m[0, 0], m[1, 0], m[2, 0]
-                    c, s = steps.crush[p, 0], steps.crush[p, 1]
-                    m[0, p], m[1, p], m[2, p] = u * c - v * s, u * s + v * c, w
+                crush(m, n, steps.crush)
                 n = members
             if flags & (SETTLED | SPOIL):
-                if n > 1:
-                    u, v, w = m[0, 0], m[1, 0], m[2, 0]
-                    for p in range(1, members):
-                        u += m[0, p]
-                        v += m[1, p]
-                        w += m[2, p]
-                    m[0, 0], m[1, 0], m[2, 0] = u * scale, v * scale, w * scale
+                m[0, 0], m[1, 0], m[2, 0] = mean(m, n)
                 n = 1
                 if flags & SPOIL:
                     m[0, 0], m[1, 0] = 0.0, 0.0
+        turn(m, turn_re, turn_im)
         for p in range(members):
-            u, v = m[0, p], m[1, p]
-            state[0, p, i] = u * turn_re - v * turn_im
-            state[1, p, i] = u * turn_im + v * turn_re
-            state[2, p, i] = m[2, p]
+            state[0, p, i], state[1, p, i], state[2, p, i] = m[0, p], m[1, p], m[2, p]
         count[i] = n
 
     return walk
@@ -226,7 +259,7 @@ def equilibrium(state: Array, count: Array, members: int, x: float, y: float, z:
 
 @cuda.jit
 def spoiled_fixed_point(found: Array, state: Array, count: Array) -> None:
-    """Mz that comes back: found (2, 3, member, node) is what 0 and 1 behind the spoiler become; NaN if none."""
+    """Find Mz that comes back; found (2, 3, member, node): what 0 and 1 behind the spoiler become."""
     i = cuda.grid(1)
     if i < count.size:
         offset = found[0, 2, 0, i]
