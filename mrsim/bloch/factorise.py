@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mrsim.bloch.program import SHORTEST_TRAIN
 from mrsim.events import COLUMNS, Events
 
 SAME = 1e-6  # [1/m] moments that are equal
@@ -43,6 +44,8 @@ def _repeats(events: Events) -> bool:
 
 
 def _readouts(events: Events) -> str:
+    if events.matrix[1] < SHORTEST_TRAIN:
+        return f"readouts have fewer than {SHORTEST_TRAIN} samples"
     read = events.samples > 0
     gradient = events.gradient[read]
     path = events.trajectory()
@@ -70,7 +73,8 @@ def _between_pulses(events: Events) -> str:
     moment = np.cumsum(events.moment(np.arange(events.duration.size), events.duration)[:, :2], axis=0)
     spoils, crushers = np.cumsum(events.spoil), np.cumsum(events.crusher)
     a, b = pulses[:-1], pulses[1:]
-    gap, crushed = moment[b] - moment[a], crushers[b] - crushers[a]
+    gap = moment[b] - moment[a]
+    crushed: NDArray[np.intp] = crushers[b] - crushers[a]
     spoiled = spoils[b] > spoils[a]
     use = np.array([p.use for p in events.pulses])[events.pulse[pulses]]
     segment = np.append(0, np.cumsum(spoiled))[:-1]
