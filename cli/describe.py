@@ -8,10 +8,20 @@ from typing import TYPE_CHECKING, Any
 from cli.units import DEG, MM, MS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from mrsim.sequences import Parameter
     from mrsim.store import Store
 
 # SI unit -> (unit shown, factor)
-SHOWN = {"s": ("ms", MS), "m": ("mm", MM), "rad": ("deg", DEG), "T/m": ("mT/m", 1e-3), "T": ("uT", 1e-6)}
+SHOWN = {
+    "s": ("ms", MS),
+    "m": ("mm", MM),
+    "rad": ("deg", DEG),
+    "T/m": ("mT/m", 1e-3),
+    "T": ("uT", 1e-6),
+    "s/m2": ("s/mm2", 1e6),
+}
 PHANTOM_NOTES = {
     "synthetic": "procedural head of twelve BrainWeb classes, any number of subjects, no download",
     "brainweb": "the 20 normal anatomical models of BrainWeb at 0.5 mm (mrsim fetch brainweb)",
@@ -55,7 +65,7 @@ def _timing(store: Store) -> list[tuple[str, str]]:
     """One line for each contrast: the range of TE and TR over the cases."""
     te, tr = (store.coords[name].reshape(store.n_cases, -1).T / MS for name in ("te", "tr"))
     return [
-        (name, f"TE {e.min():.1f} to {e.max():.1f} ms, TR {r.min():.0f} to {r.max():.0f} ms")
+        (name, f"TE {e.min():.1f} to {e.max():.1f} ms, TR {r.min():.5g} to {r.max():.5g} ms")
         for name, e, r in zip(store.contrasts or ("timing",), te, tr, strict=True)
     ]
 
@@ -89,11 +99,13 @@ def sequence_text(name: str) -> str:
     from mrsim.sequences import describe
 
     title, parameters = describe(name)
-    lines = [f"{name}: {title}"]
-    for p in parameters:
-        value, unit = _shown(p.default, p.unit)
-        lines.append(f"  {p.name:<16} {value:<12} {unit:<6} {p.help}")
-    return "\n".join(lines)
+    return "\n".join([f"{name}: {title}", *parameter_lines(parameters)])
+
+
+def parameter_lines(parameters: Iterable[Parameter]) -> list[str]:
+    """One line per parameter: name, default in the unit of the field, unit, meaning."""
+    shown = [(p.name, *_shown(p.default, p.unit), p.help) for p in parameters]
+    return [f"  {name:<16} {value:<12} {unit:<6} {text}" for name, value, unit, text in shown]
 
 
 def recipes_text() -> str:
@@ -114,6 +126,10 @@ def _shown(value: Any, unit: str) -> tuple[str, str]:  # noqa: ANN401
     shown, factor = SHOWN.get(unit, (unit, 1.0))
     if isinstance(value, tuple):
         return "x".join(_shown(side, unit)[0] for side in value), "" if unit == "1" else shown
+    if isinstance(value, bool):
+        return "yes" if value else "no", ""
+    if isinstance(value, float) and math.isnan(value):
+        return "auto", ""
     if isinstance(value, (int, float)):
         return (
             f"{round(value / factor, 9) if math.isfinite(value) else value:g}",

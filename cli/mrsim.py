@@ -9,6 +9,9 @@ import click
 
 from cli.errors import checked, one_line_errors
 from cli.generate_options import overrides, recipe_options
+from cli.mrsim_export import export
+from cli.mrsim_sequences import sequences
+from cli.mrsim_simulate import simulate
 from cli.options import quiet_option, version_option
 from cli.progress import progress_bar
 from cli.units import integers
@@ -217,18 +220,6 @@ def phantoms(table: str | None) -> None:
 
 
 @main.command()
-@click.argument("name", required=False)
-@one_line_errors
-def sequences(name: str | None) -> None:
-    """List the pulse sequences with their parameters, units and defaults, or show one."""
-    from cli.describe import sequence_text
-    from mrsim.sequences import SEQUENCES
-
-    names = SEQUENCES if name is None else (name,)
-    click.echo("\n\n".join(checked(sequence_text, each) for each in names))
-
-
-@main.command()
 @click.argument("name", required=False, metavar="[NAME|FILE.toml]")
 @one_line_errors
 def recipes(name: str | None) -> None:
@@ -238,6 +229,10 @@ def recipes(name: str | None) -> None:
 
     click.echo(recipes_text() if name is None else checked(load_recipe, name).as_toml().rstrip())
 
+
+main.add_command(simulate)
+main.add_command(export)
+main.add_command(sequences)
 
 if __name__ == "__main__":
     main()

@@ -20,6 +20,10 @@
     t2star_ms = 61                          # optional: t2_ms
     chemical_shift_ppm = 0                  # optional
     susceptibility_ppm = -9.08              # optional: water, -9.05 (air, +0.36, in the first row)
+    diffusivity_um2_per_ms = 0.7            # optional: 0, the mean over directions
+    bound_fraction = 0.14                   # optional: 0, bound over free protons (magnetisation transfer)
+    exchange_per_s = 3.2                    # optional: 0, from free to bound
+    bound_t2_us = 10                        # optional
     source = "who measured it"              # optional
 
 Without `oracle` every tissue is a class of its own. Without `priority` a tie goes to the class listed last.
@@ -35,7 +39,7 @@ from phantoms.names import known
 from phantoms.phantom import OracleClasses, PhantomError
 from phantoms.tissues import Tissue, TissueTable
 
-MS, PPM = 1e-3, 1e-6
+MS, US, PPM, UM2_PER_MS = 1e-3, 1e-6, 1e-6, 1e-9
 MAX_LABEL = 65535
 WATER, AIR = -9.05, 0.36  # [ppm] volume susceptibility, SI
 TABLE_KEYS = ("name", "field_strength", "oracle", "priority", "tissue")
@@ -49,6 +53,10 @@ TISSUE_KEYS = (
     "t2star_ms",
     "chemical_shift_ppm",
     "susceptibility_ppm",
+    "diffusivity_um2_per_ms",
+    "bound_fraction",
+    "exchange_per_s",
+    "bound_t2_us",
     "source",
 )
 
@@ -103,6 +111,10 @@ def _tissue(row: dict[str, Any], *, first: bool) -> Tissue:
         t2star=_number(row, "t2star_ms", t2_ms) * MS,
         chemical_shift=_number(row, "chemical_shift_ppm", 0.0) * PPM,
         susceptibility=_number(row, "susceptibility_ppm", AIR if first else WATER) * PPM,
+        diffusivity=_number(row, "diffusivity_um2_per_ms", 0.0) * UM2_PER_MS,
+        bound_fraction=_number(row, "bound_fraction", 0.0),
+        exchange=_number(row, "exchange_per_s", 0.0),
+        bound_t2=_number(row, "bound_t2_us", 10.0) * US,
         source=_text(row, "source", ""),
     )
 

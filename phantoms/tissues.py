@@ -32,6 +32,10 @@ class Tissue:
     t2star: float  # [s] without the field maps: intravoxel dephasing only
     chemical_shift: float = 0.0  # relative frequency (fat: -3.4e-6)
     susceptibility: float = -9.05e-6  # volume, SI, absolute (water: -9.05e-6)
+    diffusivity: float = 0.0  # [m2/s], mean over directions
+    bound_fraction: float = 0.0  # bound over free protons, for magnetisation transfer
+    exchange: float = 0.0  # [1/s] from free to bound
+    bound_t2: float = 10e-6  # [s]
     source: str = ""  # citation
 
     def __post_init__(self) -> None:
@@ -45,6 +49,11 @@ class Tissue:
             raise ValueError(f"t2 of {self.name!r} must not exceed 2 * t1 = {2 * self.t1} s, got {self.t2} s")
         if self.t2star > self.t2 * (1 + 1e-9):
             raise ValueError(f"t2star of {self.name!r} must not exceed t2 = {self.t2} s, got {self.t2star} s")
+        for key in ("diffusivity", "bound_fraction", "exchange"):
+            if not 0 <= getattr(self, key) < math.inf:
+                raise ValueError(f"{key} of {self.name!r} must not be negative, got {getattr(self, key)}")
+        if not 0 < self.bound_t2 < math.inf:
+            raise ValueError(f"bound_t2 of {self.name!r} must be positive, got {self.bound_t2} s")
         for key in ("chemical_shift", "susceptibility"):
             if not abs(getattr(self, key)) < 1e-2:
                 raise ValueError(f"{key} of {self.name!r} must be a small ratio, got {getattr(self, key)}")

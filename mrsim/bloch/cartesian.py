@@ -1,14 +1,14 @@
 """Cartesian engine: the Bloch solution from a table, the readout spin by spin, the phase encode apart from
 it.
 
-When every repetition reads one straight line with the same readout, the signal separates without
-approximation:
+When repetitions read straight lines along x and `factorise.refusal` has nothing against it, the signal
+separates without approximation:
 
     R[row, tau] = sum over the spins of a row y of m exp(-(R2 +- R2') tau - i 2 pi (k_x(tau) x + f tau))
     s[k_y, tau] = sum over rows of exp(-i 2 pi k_y y) R[row, tau]
 
-with m the magnetisation at the echo without encoding. Every row and every line is summed by one thread in a
-fixed order, so the result does not depend on the number of threads.
+with m the magnetisation as the readout begins, without encoding. Every row and every line is summed by one
+thread in a fixed order, so the result does not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mrsim.bloch.factorise import lines, per_repetition, refusal
 from mrsim.bloch.jit import kernel
-from mrsim.bloch.kernels import BLOCK, cos_sin
-from mrsim.bloch.nodes import Nodes
-from mrsim.bloch.program import compile_events
-from mrsim.bloch.readout import prepare_trains, receive, train_shape, unfold, weigh
-from mrsim.bloch.table import NODE_STEP, echoes, look_up, sorted_levels, transverse
+from mrsim.bloch.nodes import BLOCK, Nodes, relaxation_rates
+from mrsim.bloch.program import Program, compile_events
+from mrsim.bloch.readout import prepare_train, receive, weigh
+from mrsim.bloch.rotation import cos_sin
+from mrsim.bloch.table import begin_clock, echoes, look_up, node_step, sorted_levels, transverse
 from mrsim.bloch.tasks import in_threads
-from mrsim.bloch.weights import amplitudes, box_share, contiguous, sub_positions
-from mrsim.events import Events, Trajectory
+from mrsim.bloch.weights import SubPositions, amplitudes, box_share, contiguous, sub_lattice
+from mrsim.events import Events
 
 if TYPE_CHECKING:
     from phantoms.phantom import Spins
 
 ROWS_PER_TASK, LINES_PER_TASK, SPINS_PER_TASK = 16, 16, 65536
-NODES_AT_ONCE = 65536  # bounds the memory of RF operators
+NODES_AT_ONCE = 65536  # bounds the memory of spins that have no table
 ROWS_AT_ONCE = 1024  # bounds the memory of R when every spin has a y of its own
-STRAIGHT = 1e-6  # [1/m] how exactly lines must be straight and alike
 
 Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]
@@ -42,28 +42,54 @@ Array = Any
 
 
 def cartesian(
-    spins: Spins, events: Events, coils: NDArray[np.complex64], n_sub: int
+    spins: Spins, events: Events, coils: NDArray[np.complex64], n_sub: SubPositions
 ) -> NDArray[np.complex64]:
-    """k-space (coil, ky, kx) of `spins` of coils (coil, spin)."""
-    path = _straight_lines(events)
-    prog = compile_events(events.first_repetition())
-    m = _magnetisation(spins, events, n_sub)
-    x, y, _ = contiguous(spins.position)
-    freq, tissue = contiguous(spins.freq), contiguous(spins.tissue)
+    """Signal (coil, sample) of `spins` of coils (coil, spin), receiver phase applied."""
+    reason = refusal(events) or ("spins have transmit fields of their own" if spins.b1 is not None else "")
+    if reason or isinstance(n_sub, tuple):
+        reason = reason or "sub-positions along x and y are asked for"
+        raise ValueError(f"sequence must factorise for engine 'cartesian', but {reason}: take 'isochromat'")
+    one = events.first_repetition()
+    prog = compile_events(one)
+    each = _magnetisation(spins, events, prog, begin_clock(one), n_sub)
+    y = contiguous(spins.position)[1]
     bounds = np.append(0, np.append(np.flatnonzero(np.diff(y)) + 1, y.size))
-    decays = _decays(spins, float(prog.dwell[0]), float(prog.clock[0]))
-    phase = np.array([path.k[0, prog.first[0], 0], prog.clock[0], prog.k_step[0, 0], prog.dwell[0]])
-    first = int(prog.first[0])
-    shape = train_shape(max(first, events.matrix[1] - first))
+    _, _, ky = lines(events)
+    n_shots, n_reads, nx = events.start.size, per_repetition(events), events.matrix[1]
+    signal = np.zeros((coils.shape[0], n_shots, n_reads, nx), np.complex128)
+    for read in range(n_reads):
+        trains = _trains(events, prog, read)
+        spin = (contiguous(spins.position)[0], contiguous(spins.freq), contiguous(spins.tissue), each[read], coils)
+        rates = relaxation_rates(spins)
+        for begin in range(0, bounds.size - 1, ROWS_AT_ONCE):
+            part = bounds[begin : begin + ROWS_AT_ONCE + 1]
+            rows = np.zeros((coils.shape[0], part.size - 1, nx), np.complex128)
+            encode = np.exp(-2j * np.pi * np.outer(ky[:, read], y[part[:-1]]))  # (shot, row)
+            _in_threads_over_rows(part, (*spin, rates, *trains, rows))
+            _in_threads_over_lines(encode, np.arange(n_shots), rows, signal[:, :, read])
+    flat = signal.reshape(coils.shape[0], -1)
+    # The receiver turns with the phase step, and so do the spins: every repetition is the first one.
+    return np.asarray(flat * np.tile(np.exp(-1j * one.trajectory().phase), n_shots), np.complex64)
 
-    kspace = np.zeros((coils.shape[0], *events.matrix), np.complex128)
-    for begin in range(0, bounds.size - 1, ROWS_AT_ONCE):
-        part = bounds[begin : begin + ROWS_AT_ONCE + 1]
-        rows = np.zeros((coils.shape[0], part.size - 1, events.matrix[1]), np.complex128)
-        encode = np.exp(-2j * np.pi * np.outer(path.k[:, 0, 1], y[part[:-1]]))  # (line, row)
-        _in_threads_over_rows(part, (x, freq, tissue, m, coils, decays, phase, shape, first, rows))
-        _in_threads_over_lines(encode, path.line, rows, kspace)
-    return kspace.astype(np.complex64)
+
+def _trains(events: Events, prog: Program, read: int) -> tuple[Array, Array]:
+    """Of the trains of readout `read`: (train, 7) cycles per m and per Hz of the first sample and of a step,
+    time since the readout began, clock and side; (train, 4) skip, count, heads, tails."""
+    kx = lines(events)[0][read]
+    item = prog.item[prog.read[read]]
+    index = np.arange(prog.trains[item], prog.trains[item + 1])
+    one = events.first_repetition()
+    clock = one.trajectory().clock.reshape(-1, events.matrix[1])[read]
+    first = prog.skip[index]
+    since = clock[first] - begin_clock(one)[read]
+    real = np.column_stack(
+        [
+            kx[first], clock[first], prog.step_moment[index, 0], prog.dwell[index], since,
+            np.abs(prog.clock[index]), prog.side[index],
+        ]
+    )  # fmt: skip
+    whole = np.column_stack([first, prog.count[index], prog.heads[index], prog.tails[index]])
+    return np.ascontiguousarray(real, np.float64), np.ascontiguousarray(whole, np.int64)
 
 
 def _in_threads_over_rows(bounds: NDArray[np.intp], rest: tuple[Any, ...]) -> None:
@@ -76,133 +102,108 @@ def _in_threads_over_lines(encode: Complex, line: NDArray[np.intp], rows: Comple
     )
 
 
-def _straight_lines(events: Events) -> Trajectory:
-    """Trajectory of a sequence that the factorisation holds for; ValueError for any other."""
-    path = events.trajectory()
-    if not (_repeats(events) and path.line.size == events.start.size and events.spoil[-1]):
-        raise ValueError(
-            "sequence must read one line per repetition, all alike and ideally spoiled, "
-            "for engine 'cartesian': take engine 'isochromat'"
-        )
-    k = path.k
-    straight = np.abs(k[..., 0] - k[0, :, 0]).max() < STRAIGHT and np.ptp(k[..., 1], axis=1).max() < STRAIGHT
-    if not straight or np.abs(k[..., 2]).max() > STRAIGHT or events.gradient[events.pulse >= 0, :2].any():
-        raise ValueError(
-            "sequence must read straight lines along x, encoded along y between its pulses and rephased "
-            "along z, for engine 'cartesian': take engine 'isochromat'"
-        )
-    return path
-
-
-def _repeats(events: Events) -> bool:
-    """Whether repetitions in a steady state differ in nothing but gradients along x and y."""
-    n = events.start.size
-    length = events.duration.size // max(1, n)
-    if not events.steady_state or not np.array_equal(events.start, np.arange(n) * length):
-        return False
-    columns = [getattr(events, name) for name in ("duration", "pulse", "samples", "crusher", "spoil")]
-    each = np.column_stack([*columns, events.gradient[:, 2]])
-    if each.shape[0] != n * length:
-        return False
-    each = each.reshape(n, length, -1)
-    return bool((each == each[0]).all())
-
-
-def _magnetisation(spins: Spins, events: Events, n_sub: int) -> Complex:
-    """(spin,) M+ at the echo times the amplitude of the spin, without encoding and T2'."""
+def _magnetisation(
+    spins: Spins, events: Events, prog: Program, clock: Real, n_sub: int
+) -> Complex:
+    """(readout, spin) M+ as each readout begins times the amplitude of the spin, without encoding and T2'."""
     z, height = contiguous(spins.position)[2], spins.cell[2]
-    offset, share = sub_positions(events, height, n_sub)
+    offset, share = sub_lattice(events, spins.cell, n_sub)
     amplitude = amplitudes(spins, events)
-    r1, r2 = 1 / spins.t1, 1 / spins.t2
+    r1, r2, _ = relaxation_rates(spins)
     span = (float(spins.freq.min()), float(spins.freq.max()))
     level_z, level = sorted_levels(z)
-    table_size = r1.size * level_z.size * (np.ptp(span) / NODE_STEP + 20)
+    step = node_step(events)
+    table_size = r1.size * level_z.size * (np.ptp(span) / step + 20)
+    m = np.zeros((clock.size, z.size), np.complex128)
     if level_z.size and table_size < z.size:
-        at = level_z[:, None] + offset  # (level, sub)
+        at = level_z[:, None] + offset[2]  # (level, sub)
         table, f0 = transverse(events, at, np.tile(share, (level_z.size, 1)), span, r1, r2)
         weight = amplitude[:, None] * box_share(level_z, height, events.box)  # (tissue, level)
-        m = np.empty(z.size, np.complex128)
-        lookup = (table, f0, contiguous(spins.freq), contiguous(spins.tissue), level, weight, m)
-        in_threads(lambda begin, end: look_up(begin, end, *lookup), z.size, SPINS_PER_TASK)
+        for read in range(clock.size):
+            lookup = (contiguous(spins.freq), contiguous(spins.tissue), level, weight, m[read])
+            page = np.ascontiguousarray(table[read])
+            in_threads(
+                lambda begin, end, page=page, lookup=lookup: look_up(begin, end, page, f0, step, *lookup),  # type: ignore[misc]
+                z.size,
+                SPINS_PER_TASK,
+            )
         return m
-    m = np.zeros(z.size, np.complex128)
+    steady = events.phase_step / (2 * np.pi)
     for begin in range(0, z.size, NODES_AT_ONCE):
         part = slice(begin, begin + NODES_AT_ONCE)
-        for dz, weight_of_sub in zip(offset, share, strict=True):
-            m[part] += weight_of_sub * _each_on_its_own(events, spins, part, dz)
+        zero, tissue = np.zeros(spins.tissue[part].size), spins.tissue[part]
+        for dz, weight_of_sub in zip(offset[2], share, strict=True):
+            nodes = Nodes(
+                where=np.stack([zero, zero, spins.position[2, part] + dz, spins.freq[part]]),
+                rate=np.stack([r1[tissue], r2[tissue], zero]),
+                b1=np.stack([zero + 1, zero]),
+            )
+            m[:, part] += weight_of_sub * echoes(prog, nodes, clock, steady)
     m *= amplitude[spins.tissue] * box_share(z, height, events.box)
     return m
 
 
-def _each_on_its_own(events: Events, spins: Spins, part: slice, dz: float) -> Complex:
-    """M+ at the echo without a table: for few spins, or where z takes any value."""
-    zero, tissue = np.zeros(spins.tissue[part].size), spins.tissue[part]
-    nodes = Nodes(
-        where=np.stack([zero, zero, spins.position[2, part] + dz, spins.freq[part]]),
-        rate=np.stack([1 / spins.t1[tissue], 1 / spins.t2[tissue], zero]),
-    )
-    prog = compile_events(events.first_repetition())
-    return echoes(prog, nodes, nodes.operators(prog))
-
-
-def _decays(spins: Spins, dwell: float, clock: float) -> Real:
-    """(4, tissue): step per sample and start, after the echo and before it, of T2 and T2' together.
-
-    Before the echo time runs backwards: T2 grows, T2' still decays.
-    """
-    r2, r2prime = 1 / spins.t2, 1 / spins.t2prime
-    after, before = np.exp(-(r2 + r2prime) * dwell), np.exp((r2 - r2prime) * dwell)
-    return np.stack([after, np.exp(-r2prime * clock), before, np.exp(r2prime * clock)])
-
-
 @kernel()
 def _sum_rows(
-    begin: int, end: int, bounds: Array, x: Array, freq: Array, tissue: Array, m: Array, coils: Array,
-    decays: Array, phase: Array, shape: tuple[int, int], first: int, rows: Array,
+    begin: int, end: int, bounds: Array, x: Array, freq: Array, tissue: Array, m: Array, coils: Array, rates: Array,
+    real: Array, whole: Array, rows: Array,
 ) -> None:  # fmt: skip
     """Sum the readouts of the rows `begin` to `end` of spins: rows (coil, row, sample) complex128.
 
     bounds : (row + 1,) first spin of each row
-    m : (spin,) complex128 magnetisation at the echo, without encoding
-    decays : (4, tissue) see `_decays`
-    phase : cycles at the echo per m and per Hz, cycles per sample per m and per Hz
+    m : (spin,) complex128 magnetisation as the readout begins, without encoding
+    rates : (3, tissue) [1/s];  real whole : see `_trains`
     """
-    heads, tails = shape
-    sides = 2 if first > 0 else 1
-    tail = np.empty((2, 2, tails, BLOCK), np.float32)
-    head, scaled = np.empty((2, 2, heads, BLOCK), np.float32), np.empty((2, heads, BLOCK), np.float32)
-    sums = np.empty((rows.shape[0], 2, heads * tails), np.complex128)
-    cycles, decay, echo = np.empty(BLOCK), np.empty((4, BLOCK)), np.empty((2, BLOCK))
-    sent, work = np.empty((2, BLOCK)), np.empty((8, BLOCK))
+    heads, tails, n_trains = whole[:, 2].max(), whole[:, 3].max(), real.shape[0]
+    tail, head = np.empty((2, tails, BLOCK), np.float32), np.empty((2, heads, BLOCK), np.float32)
+    scaled = np.empty((2, heads, BLOCK), np.float32)
+    sums = np.empty((rows.shape[0], n_trains, heads * tails), np.complex128)
+    cycles, decay, start = np.empty(BLOCK), np.empty(BLOCK), np.empty(BLOCK)
+    echo, sent, work = np.empty((2, BLOCK)), np.empty((2, BLOCK)), np.empty((6, BLOCK))
+    table = _decays(rates, real)
     for r in range(begin, end):
         sums[:] = 0.0
         for at in range(bounds[r], bounds[r + 1], BLOCK):
             n = min(BLOCK, bounds[r + 1] - at)
-            _load(at, n, x, freq, tissue, m, decays, phase, cycles, decay, echo)
-            prepare_trains(cycles, decay, sides, n, tail, head, work)
-            for c in range(rows.shape[0]):
-                weigh(echo, coils[c], at, n, sent)
-                receive(sent, sides, n, tail, head, scaled, sums[c])
+            for t in range(n_trains):
+                _load(at, n, x, freq, tissue, m, table[t], real[t], cycles, decay, start, echo)
+                prepare_train(cycles, decay, start, n, whole[t, 2], whole[t, 3], tail, head, work)
+                for c in range(rows.shape[0]):
+                    weigh(echo, coils[c], at, n, sent)
+                    receive(sent, n, whole[t, 2], whole[t, 3], tail, head, scaled, sums[c, t])
         for c in range(rows.shape[0]):
-            unfold(sums[c], first, rows[c, r])
+            for t in range(n_trains):
+                for i in range(whole[t, 1]):
+                    rows[c, r, whole[t, 0] + i] = sums[c, t, i]
+
+
+@kernel()
+def _decays(rates: Array, real: Array) -> Array:
+    """(train, 2, tissue) decay per sample, and at the first sample."""
+    out = np.empty((real.shape[0], 2, rates.shape[1]))
+    for t in range(real.shape[0]):
+        for i in range(rates.shape[1]):
+            out[t, 0, i] = np.exp(-(rates[1, i] + real[t, 6] * rates[2, i]) * real[t, 3])
+            out[t, 1, i] = np.exp(-rates[1, i] * real[t, 4] - rates[2, i] * real[t, 5])
+    return out
 
 
 @kernel(fast=True)
 def _load(
-    at: int, n: int, x: Array, freq: Array, tissue: Array, m: Array, decays: Array, phase: Array,
-    cycles: Array, decay: Array, echo: Array,
+    at: int, n: int, x: Array, freq: Array, tissue: Array, m: Array, decays: Array, real: Array,
+    cycles: Array, decay: Array, start: Array, echo: Array,
 ) -> None:  # fmt: skip
-    """Spins `at` to `at + n`: turns per sample, decays, and magnetisation with its phase at the echo."""
+    """Spins `at` to `at + n`: turns per sample, decays, and magnetisation with its phase at the first sample."""
     for s in range(n):
         f = np.float64(freq[at + s])
-        cycles[s] = phase[2] * x[at + s] + phase[3] * f
-        c, q = cos_sin(phase[0] * x[at + s] + phase[1] * f)
+        cycles[s] = real[2] * x[at + s] + real[3] * f
+        c, q = cos_sin(real[0] * x[at + s] + real[1] * f)
         u, v = m[at + s].real, m[at + s].imag
         echo[0, s] = u * c + v * q
         echo[1, s] = v * c - u * q
     for s in range(n):
-        for i in range(4):
-            decay[i, s] = decays[i, tissue[at + s]]
+        decay[s] = decays[0, tissue[at + s]]
+        start[s] = decays[1, tissue[at + s]]
 
 
 @kernel()

@@ -1,4 +1,4 @@
-"""simulate: spins and a sequence to k-space, by the engine of your choice."""
+"""acquire: spins and a sequence to the receiver's signal; simulate: to k-space; by the engine of your choice."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from mrsim.bloch.weights import SUB_POSITIONS
+from mrsim.bloch.weights import SUB_POSITIONS, SubPositions
 from mrsim.events import Events
 
 if TYPE_CHECKING:
     from phantoms.phantom import Spins
 
-ENGINES = ("cartesian", "isochromat", "reference")
-MAX_SUB_POSITIONS = 64
+ENGINES = ("cartesian", "nufft", "isochromat", "reference")
+MAX_SUB_POSITIONS = 4096
 
 
 class Sequence(Protocol):
@@ -28,35 +28,70 @@ class Sequence(Protocol):
         ...
 
 
+def acquire(
+    spins: Spins,
+    sequence: Sequence | Events,
+    *,
+    coils: ArrayLike | None = None,
+    engine: str = "auto",
+    n_sub: SubPositions = SUB_POSITIONS,
+) -> NDArray[np.complex64]:
+    """Signal (coil, sample) complex64 of `spins`, in the order of time, receiver phase applied, free of noise.
+
+    coils : (coil, spin) complex64 receive sensitivity at each spin, or None for one uniform coil
+    engine : "cartesian" (exact factorisation, fast), "nufft" (any trajectory whose encoding no pulse sees, to
+        1e-5), "isochromat" (every spin through every event), "reference" (the same in NumPy, for small cases)
+        or "auto" (see `choose_engine`)
+    n_sub : nodes across the cell of each spin, in z or (x, y, z): slice profile and dephasing
+    """
+    events = sequence if isinstance(sequence, Events) else sequence.events()
+    _check(engine, n_sub)
+    sensitivity = _sensitivity(coils, spins.tissue.size)
+    if not spins.tissue.size:
+        return np.zeros((sensitivity.shape[0], events.n_samples), np.complex64)
+    name = choose_engine(events)[0] if engine == "auto" else engine
+    run: Callable[..., NDArray[np.complex64]] = getattr(import_module(f"mrsim.bloch.{name}"), name)
+    return run(spins, events, sensitivity, n_sub)
+
+
 def simulate(
     spins: Spins,
     sequence: Sequence | Events,
     *,
     coils: ArrayLike | None = None,
-    engine: str = "cartesian",
-    n_sub: int = SUB_POSITIONS,
+    engine: str = "auto",
+    n_sub: SubPositions = SUB_POSITIONS,
 ) -> NDArray[np.complex64]:
-    """k-space (coil, ky, kx) complex64 of `spins`, centred, orthonormal, free of noise.
-
-    coils : (coil, spin) complex64 receive sensitivity at each spin, or None for one uniform coil
-    engine : "cartesian" (exact factorisation, fast), "isochromat" (every spin through every line) or
-        "reference" (the same in NumPy, for small cases)
-    n_sub : nodes of the slice profile across the cell of each spin
+    """k-space (coil, ky, kx) complex64 of `spins`, centred, orthonormal, free of noise; see `acquire`.
 
     An on-resonance spin echo has a real positive image: a pixel filled with PD 1 shows the closed form.
     """
-    if engine not in ENGINES:
+    events = sequence if isinstance(sequence, Events) else sequence.events()
+    signal = acquire(spins, events, coils=coils, engine=engine, n_sub=n_sub)
+    return np.asarray(events.sorted_kspace(signal), np.complex64)
+
+
+def choose_engine(sequence: Sequence | Events) -> tuple[str, str]:
+    """Name of the fastest engine that is exact for a sequence, and why it is that one."""
+    from mrsim.bloch import factorise, segments
+
+    events = sequence if isinstance(sequence, Events) else sequence.events()
+    if not factorise.refusal(events):
+        return "cartesian", "every readout is a straight line along x, so that the signal factorises exactly"
+    reason = segments.refusal(events)
+    if reason:
+        return "isochromat", reason
+    return "nufft", "no pulse sees the encoding, so that few transforms make the signal, to 1e-5"
+
+
+def _check(engine: str, n_sub: SubPositions) -> None:
+    if engine not in (*ENGINES, "auto"):
         near = get_close_matches(engine, ENGINES, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
-        raise ValueError(f"engine must be one of {', '.join(ENGINES)}, got {engine!r}{hint}")
-    if not 1 <= n_sub <= MAX_SUB_POSITIONS:
-        raise ValueError(f"n_sub must lie in 1 to {MAX_SUB_POSITIONS}, got {n_sub}")
-    events = sequence if isinstance(sequence, Events) else sequence.events()
-    sensitivity = _sensitivity(coils, spins.tissue.size)
-    if not spins.tissue.size:
-        return np.zeros((sensitivity.shape[0], *events.matrix), np.complex64)
-    run: Callable[..., NDArray[np.complex64]] = getattr(import_module(f"mrsim.bloch.{engine}"), engine)
-    return run(spins, events, sensitivity, n_sub)
+        raise ValueError(f"engine must be one of {', '.join(ENGINES)} or auto, got {engine!r}{hint}")
+    counts = n_sub if isinstance(n_sub, tuple) else (n_sub,)
+    if len(counts) not in (1, 3) or not all(1 <= n <= MAX_SUB_POSITIONS for n in counts):
+        raise ValueError(f"n_sub must be one count or three (x, y, z) in 1 to {MAX_SUB_POSITIONS}, got {n_sub}")
 
 
 def _sensitivity(coils: ArrayLike | None, n_spins: int) -> NDArray[np.complex64]:

@@ -47,13 +47,13 @@ def _cache_folder() -> str:
 _FOLDER = _cache_folder()
 
 
-def kernel(*, fast: bool = False) -> Callable[[Callable[..., Any]], Any]:
+def kernel(*, fast: bool = False, inline: bool = True) -> Callable[[Callable[..., Any]], Any]:
     """Compile with numba, cache, release the GIL; `fast` allows the rewrites of `FAST`."""
 
     def compiled(function: Callable[..., Any]) -> Any:  # noqa: ANN401 - numba's dispatcher is not typed
         before, config.CACHE_DIR = config.CACHE_DIR, _FOLDER
         try:
-            return njit(cache=True, nogil=True, fastmath=FAST if fast else False, forceinline=True)(function)
+            return njit(cache=True, nogil=True, fastmath=FAST if fast else False, forceinline=inline)(function)
         finally:
             config.CACHE_DIR = before
 

@@ -1,8 +1,8 @@
-"""Numba kernels of the readout: what a block of spins sends to the samples of a line.
+"""Numba kernels of the readout in a constant gradient: what a block of spins sends to a train of samples.
 
 From sample to sample a spin is multiplied by a constant complex step z (exact, since gradient and
-off-resonance are constant), so sample B*b + j counted from the echo is (m z^(B b)) z^j. The powers are made
-in float64, once per spin, by the recurrence; the advance of every spin to every sample is then one complex
+off-resonance are constant), so sample B*b + j of the train is (m z^(B b)) z^j. The powers are made in
+float64, once per spin, by the recurrence; the advance of every spin to every sample is then one complex
 multiply-add per spin and sample,
 
     sum over spins of  head[b, spin] * tail[j, spin],
@@ -19,9 +19,8 @@ from typing import Any
 import numpy as np
 
 from mrsim.bloch.jit import kernel
-from mrsim.bloch.kernels import cos_sin
+from mrsim.bloch.rotation import cos_sin
 
-AFTER, BEFORE = 0, 1  # sides of the echo
 TILE = 3  # heads and tails that `_tile` keeps in registers
 
 Array = Any
@@ -38,39 +37,35 @@ def train_shape(samples: int) -> tuple[int, int]:
 
 
 @kernel(fast=True)
-def _step(cycles: Array, decay: Array, begin: Array, side: int, n: int, z: Array, start: Array) -> None:
-    sign = 1.0 if side == AFTER else -1.0
+def _step(cycles: Array, decay: Array, n: int, z: Array) -> None:
     for s in range(n):
         c, q = cos_sin(cycles[s])
         z[0, s] = decay[s] * c
-        z[1, s] = -sign * decay[s] * q
-        start[0, s] = begin[s] * (z[0, s] if side == BEFORE else 1.0)
-        start[1, s] = begin[s] * (z[1, s] if side == BEFORE else 0.0)
+        z[1, s] = -decay[s] * q
 
 
 @kernel()
-def prepare_trains(
-    cycles: Array, decays: Array, sides: int, n: int, tail: Array, head: Array, work: Array
-) -> None:
-    """Tables of the two trains of a block of spins, good for every line with the same readout.
+def prepare_train(
+    cycles: Array, decay: Array, begin: Array, n: int, heads: int, tails: int, tail: Array, head: Array, work: Array
+) -> None:  # fmt: skip
+    """Tables of a train of a block of spins, good for every line with the same readout.
 
-    cycles : (spin,) turns per sample by gradient and off-resonance
-    decays : (4, spin) decay per sample and at the first sample, after the echo and before it
-    sides : 1 if no sample lies before the echo, else 2
-    tail head : (side, 2, tails | heads, spin) written
-    work : (8, spin) scratch
+    cycles decay : (spin,) turns and decay per sample
+    begin : (spin,) decay at the first sample
+    tail head : (2, tails | heads, spin) written
+    work : (6, spin) scratch
     """
-    for side in range(sides):
-        _step(cycles, decays[2 * side], decays[2 * side + 1], side, n, work[4:6], work[6:8])
-        _powers(work[4:6], work[6:8], n, tail[side], head[side], work[:4])
+    _step(cycles, decay, n, work[4:6])
+    _powers(work[4:6], begin, n, heads, tails, tail, head, work[:4])
 
 
 @kernel()
-def receive(m: Array, sides: int, n: int, tail: Array, head: Array, scaled: Array, sums: Array) -> None:
-    """Add what spins of magnetisation m (2, spin) at the echo send: sums (side, heads * tails) complex128."""
-    for side in range(sides):
-        _scale_heads(head[side], m, n, scaled)
-        _accumulate(scaled, tail[side], n, sums[side])
+def receive(m: Array, n: int, heads: int, tails: int, tail: Array, head: Array, scaled: Array, sums: Array) -> None:
+    """Add what spins of magnetisation m (2, spin) at the first sample send: sums (heads * tails,) complex128."""
+    _scale_heads(head, m, n, heads, scaled)
+    for b in range(0, heads, TILE):
+        for j in range(0, tails, TILE):
+            _tile(scaled, tail, b, j, n, sums, tails)
 
 
 @kernel(fast=True)
@@ -83,11 +78,11 @@ def weigh(m: Array, weight: Array, at: int, n: int, out: Array) -> None:
 
 
 @kernel(fast=True)
-def _powers(z: Array, start: Array, n: int, tail: Array, head: Array, work: Array) -> None:
+def _powers(z: Array, start: Array, n: int, heads: int, tails: int, tail: Array, head: Array, work: Array) -> None:
     """Powers of the step, by recurrence in float64, stored in float32.
 
     z : (2, spin) step
-    start : (2, spin) factor of the first sample
+    start : (spin,) factor of the first sample
     tail : (2, tails, spin) written, z^j
     head : (2, heads, spin) written, start * z^(tails * b)
     work : (4, spin) scratch
@@ -95,7 +90,7 @@ def _powers(z: Array, start: Array, n: int, tail: Array, head: Array, work: Arra
     for s in range(n):
         work[0, s] = 1.0
         work[1, s] = 0.0
-    for j in range(tail.shape[1]):
+    for j in range(tails):
         for s in range(n):
             u, v = work[0, s], work[1, s]
             tail[0, j, s] = u
@@ -103,9 +98,9 @@ def _powers(z: Array, start: Array, n: int, tail: Array, head: Array, work: Arra
             work[0, s] = u * z[0, s] - v * z[1, s]
             work[1, s] = u * z[1, s] + v * z[0, s]
     for s in range(n):
-        work[2, s] = start[0, s]
-        work[3, s] = start[1, s]
-    for b in range(head.shape[1]):
+        work[2, s] = start[s]
+        work[3, s] = 0.0
+    for b in range(heads):
         for s in range(n):
             u, v = work[2, s], work[3, s]
             head[0, b, s] = u
@@ -115,9 +110,9 @@ def _powers(z: Array, start: Array, n: int, tail: Array, head: Array, work: Arra
 
 
 @kernel(fast=True)
-def _scale_heads(head: Array, m: Array, n: int, out: Array) -> None:
+def _scale_heads(head: Array, m: Array, n: int, heads: int, out: Array) -> None:
     """Multiply the heads by the magnetisation of a line, m (2, spin): out (2, heads, spin) float32."""
-    for b in range(head.shape[1]):
+    for b in range(heads):
         for s in range(n):
             u, v = np.float32(m[0, s]), np.float32(m[1, s])
             out[0, b, s] = head[0, b, s] * u - head[1, b, s] * v
@@ -179,21 +174,3 @@ def _tile(head: Array, tail: Array, b: int, j: int, n: int, out: Array, stride: 
     out[at] += complex(r20, i20)
     out[at + 1] += complex(r21, i21)
     out[at + 2] += complex(r22, i22)
-
-
-@kernel()
-def _accumulate(head: Array, tail: Array, n: int, out: Array) -> None:
-    """Add the sum over the `n` spins of head[b] * tail[j] to out[b * tails + j], complex128."""
-    tails = tail.shape[1]
-    for b in range(0, head.shape[1], TILE):
-        for j in range(0, tails, TILE):
-            _tile(head, tail, b, j, n, out, tails)
-
-
-@kernel()
-def unfold(sums: Array, first: int, line: Array) -> None:
-    """Add the trains (side, sample) to a line: one runs up from sample `first`, the other down from it."""
-    for i in range(line.size - first):
-        line[first + i] += sums[AFTER, i]
-    for i in range(first):
-        line[first - 1 - i] += sums[BEFORE, i]

@@ -2,8 +2,7 @@
 kernels.
 
 A spin is a 3-vector; RF turns it with the rotation matrix of each raster step; encoding is what the gradients
-do to it on the way; the receiver adds all spins at every sample. Ideal crushers are an ensemble of eight
-phases.
+do to it on the way; the receiver adds all spins at every sample. Ideal crushers are an ensemble of phases.
 """
 
 from __future__ import annotations
@@ -22,8 +21,7 @@ from mrsim.rf import Pulse
 if TYPE_CHECKING:
     from phantoms.phantom import Spins
 
-MEMBERS = 8  # of the crusher ensemble
-CONVERGED = 1e-12  # change of Mz from one preparing repetition to the next
+CONVERGED = 1e-12  # change of the magnetisation from one preparing repetition to the next
 MOST_DUMMIES = 10_000
 
 Real = NDArray[np.float64]
@@ -48,6 +46,7 @@ class Isochromats:
     position : (3, spin) [m]
     freq : (spin,) [Hz]
     t1 t2 t2prime : (spin,) [s]
+    b1 : (spin,) complex128 relative transmit field
     weight : (coil, spin) complex128 share in the signal of each coil
     """
 
@@ -56,13 +55,12 @@ class Isochromats:
     t1: Real
     t2: Real
     t2prime: Real
+    b1: NDArray[np.complex128]
     weight: NDArray[np.complex128]
 
 
-def reference(
-    spins: Spins, events: Events, coils: NDArray[np.complex64], n_sub: int
-) -> NDArray[np.complex64]:
-    """k-space (coil, ky, kx) of `spins` of coils (coil, spin)."""
+def reference(spins: Spins, events: Events, coils: NDArray[np.complex64], n_sub: int) -> NDArray[np.complex64]:
+    """Signal (coil, sample) of `spins` of coils (coil, spin)."""
     return receive(isochromats(spins, events, coils, n_sub), events).astype(np.complex64)
 
 
@@ -74,38 +72,50 @@ def isochromats(spins: Spins, events: Events, coils: NDArray[np.complex64], n_su
     position[2] += np.repeat(offset, spins.tissue.size)
     weight = amplitudes(spins, events)[spins.tissue]
     weight = weight * box_share(spins.position[2], spins.cell[2], events.box)
+    b1 = np.ones(spins.tissue.size) if spins.b1 is None else spins.b1
     return Isochromats(
         position=position,
         freq=np.tile(spins.freq.astype(np.float64), n),
         t1=np.tile(spins.t1[spins.tissue], n),
         t2=np.tile(spins.t2[spins.tissue], n),
         t2prime=np.tile(spins.t2prime[spins.tissue], n),
+        b1=np.tile(b1.astype(np.complex128), n),
         weight=np.concatenate([coils * weight * part for part in share], axis=1).astype(np.complex128),
     )
 
 
 def receive(spins: Isochromats, events: Events) -> NDArray[np.complex128]:
-    """k-space (coil, ky, kx) complex128 of point spins."""
-    state = State(m=np.zeros((3, MEMBERS, spins.freq.size)))
+    """Signal (coil, sample) complex128 of point spins."""
+    members = 2 * int(events.crusher.sum() if events.start.size == 1 else _crushers_per_repetition(events)) + 1
+    state = State(m=np.zeros((3, members, spins.freq.size)))
     state.m[2] = 1.0
-    ends = np.append(events.start[1:], events.duration.size)
     if events.steady_state:
-        _prepare(spins, events, state, range(int(events.start[0]), int(ends[0])))
-    kspace = np.zeros((spins.weight.shape[0], *events.matrix), np.complex128)
+        _prepare(spins, events, state)
+    signal = [np.zeros((spins.weight.shape[0], 0), np.complex128)]
     for event in range(events.duration.size):
         if events.samples[event]:
-            kspace[:, events.line[event]] += _sample(spins, events, event, state)
+            signal.append(_sample(spins, events, event, state))
         advance(spins, events, event, state)
-    return kspace
+    phase = events.trajectory().phase
+    return np.asarray(np.concatenate(signal, axis=1) * np.exp(-1j * phase))
 
 
-def _prepare(spins: Isochromats, events: Events, state: State, repetition: range) -> None:
-    """Repeat the first repetition until Mz no longer changes."""
+def _crushers_per_repetition(events: Events) -> int:
+    ends = np.append(events.start[1:], events.duration.size)
+    return max(int(events.crusher[a:b].sum()) for a, b in zip(events.start, ends, strict=True))
+
+
+def _prepare(spins: Isochromats, events: Events, state: State) -> None:
+    """Repeat the first repetition, in the frame that turns with it, until it starts as the last time."""
+    end = int(events.start[1]) if events.start.size > 1 else events.duration.size
+    c, s = np.cos(events.phase_step), np.sin(events.phase_step)
     for _ in range(MOST_DUMMIES):
-        before = state.m[2].copy()
-        for event in repetition:
+        before = state.m.copy()
+        for event in range(int(events.start[0]), end):
             advance(spins, events, event, state)
-        if np.abs(state.m[2] - before).max() < CONVERGED:
+        x, y = state.m[0].copy(), state.m[1].copy()
+        state.m[0], state.m[1] = c * x + s * y, c * y - s * x
+        if np.abs(state.m - before).max() < CONVERGED:
             return
     raise ValueError(f"sequence must reach a steady state, it did not in {MOST_DUMMIES} repetitions")
 
@@ -113,16 +123,19 @@ def _prepare(spins: Isochromats, events: Events, state: State, repetition: range
 def advance(spins: Isochromats, events: Events, event: int, state: State) -> None:
     """Let one event act on every spin."""
     gradient, duration = events.gradient[event], float(events.duration[event])
-    rate = spins.freq + GAMMA_BAR * (gradient @ spins.position)  # (spin,) [Hz]
+    at_start, at_end = (GAMMA_BAR * (g @ spins.position) for g in gradient)  # (spin,) [Hz]
     if events.pulse[event] >= 0:
-        _play(events.pulses[events.pulse[event]], rate, spins, state)
+        pulse = events.pulses[events.pulse[event]]
+        axis = float(events.phase[event]), float(events.frequency[event])
+        _play(pulse, axis, spins.freq + at_start, at_end - at_start, spins, state)
     else:
-        relax(spins, duration / 2, state.m)
-        state.m = turn(state.m, np.zeros_like(rate), np.zeros_like(rate), 2 * np.pi * rate * duration)
-        relax(spins, duration / 2, state.m)
+        cycles = (spins.freq + (at_start + at_end) / 2) * duration
+        relax(spins, duration, state.m)
+        state.m = turn(state.m, np.zeros_like(cycles), np.zeros_like(cycles), 2 * np.pi * cycles)
         state.clock += duration
+    members = state.m.shape[1]
     if events.crusher[event]:
-        phase = 2 * np.pi * np.arange(MEMBERS) / MEMBERS
+        phase = 2 * np.pi * np.arange(members) / members
         c, s, (x, y, _) = np.cos(phase)[:, None], np.sin(phase)[:, None], state.m.copy()
         state.m[0], state.m[1] = x * c - y * s, x * s + y * c
     if events.spoil[event]:
@@ -130,14 +143,26 @@ def advance(spins: Isochromats, events: Events, event: int, state: State) -> Non
         state.m[2] = state.m[2].mean(axis=0)
 
 
-def _play(pulse: Pulse, rate: Real, spins: Isochromats, state: State) -> None:
-    for nutation in pulse.nutation:
+def _play(
+    pulse: Pulse, axis: tuple[float, float], rate: Real, change: Real, spins: Isochromats, state: State
+) -> None:
+    """RF of phase and frequency `axis`, while the precession goes from `rate` [Hz] up by `change`.
+
+    Each step is solved in the frame that turns with the RF, where its field is constant.
+    """
+    n, (phase, frequency) = pulse.nutation.size, axis
+    for i, nutation in enumerate(pulse.nutation):
+        b1 = spins.b1 * nutation * np.exp(1j * (phase - 2 * np.pi * frequency * i * pulse.dt))
+        hertz = rate - frequency + change * (i + 0.5) / n
         relax(spins, pulse.dt / 2, state.m)
-        zero = np.zeros_like(rate)
-        state.m = turn(state.m, zero + nutation.real, zero + nutation.imag, 2 * np.pi * rate * pulse.dt)
+        state.m = turn(state.m, b1.real, b1.imag, 2 * np.pi * hertz * pulse.dt)
+        still = np.zeros_like(hertz)
+        state.m = turn(state.m, still, still, still + 2 * np.pi * frequency * pulse.dt)
         relax(spins, pulse.dt / 2, state.m)
-    clock = state.clock + pulse.duration / 2
-    state.clock = pulse.duration / 2 + (0.0 if pulse.use == "excitation" else -clock)
+    clock = state.clock + pulse.centre
+    rest = pulse.duration - pulse.centre
+    born = {"excitation": 0.0, "refocusing": -clock}
+    state.clock = rest + born.get(pulse.use, clock)
 
 
 def turn(m: Real, bx: Real, by: Real, bz: Real) -> Real:
@@ -157,15 +182,18 @@ def relax(spins: Isochromats, time: float, m: Real) -> None:
 
 
 def _sample(spins: Isochromats, events: Events, event: int, state: State) -> NDArray[np.complex128]:
-    """Signal (coil, sample) of one readout, each sample summed over spins on its own."""
+    """Signal (coil, sample) of one event, each sample summed over spins on its own, receiver phase 0."""
     m = (state.m[0] + 1j * state.m[1]).mean(axis=0)
-    rate = spins.freq + GAMMA_BAR * (events.gradient[event] @ spins.position)
-    n = int(events.samples[event])
+    at_start, at_end = (GAMMA_BAR * (g @ spins.position) for g in events.gradient[event])
+    n, duration = int(events.samples[event]), float(events.duration[event])
     line = np.empty((spins.weight.shape[0], n), np.complex128)
     for i in range(n):
-        t = i * float(events.duration[event]) / n
-        decay = np.exp(-t / spins.t2 - abs(state.clock + t) / spins.t2prime)
-        line[:, i] = spins.weight @ (m * decay * np.exp(-2j * np.pi * rate * t))
+        t = float(events.first[event] + i * events.dwell[event])
+        cycles = (spins.freq + at_start + (at_end - at_start) * t / (2 * duration)) * t
+        decay = np.exp(-t / spins.t2)
+        if events.refocuses:
+            decay = decay * np.exp(-abs(state.clock + t) / spins.t2prime)
+        line[:, i] = spins.weight @ (m * decay * np.exp(-2j * np.pi * cycles))
     return line
 
 
@@ -176,5 +204,5 @@ def with_crusher_gradients(events: Events, cycles: float, length: float, axis: i
     """
     gradient = events.gradient.copy()
     crushers = np.flatnonzero(events.crusher)
-    gradient[crushers, axis] += cycles / (length * GAMMA_BAR * events.duration[crushers])
+    gradient[crushers, :, axis] += cycles / (length * GAMMA_BAR * events.duration[crushers])[:, None]
     return replace(events, gradient=gradient, crusher=np.zeros_like(events.crusher))

@@ -1,11 +1,9 @@
-"""Bloch table: transverse magnetisation at the echo by tissue, level of z and off-resonance, without
+"""Bloch table: transverse magnetisation as readouts begin, by tissue, level of z and off-resonance, without
 encoding.
 
 The repetition is walked through for nodes at x = y = 0, where encoding gradients do nothing, in its steady
-state: with ideal spoiling Mz before an excitation goes to a Mz + b before the next, and b / (1 - a) repeats
-itself. The slice profile comes from Gauss-Legendre nodes across the cell of a spin. RF operators depend on
-neither TE nor TR and are kept: the slices of a subject compute them once, and a table of the same timing
-costs nothing at all. What is computed does not depend on what is kept, to the last bit.
+state. The slice profile comes from Gauss-Legendre nodes across the cell of a spin. Tables are kept: slices of a
+subject compute them once. What is computed does not depend on what is kept, to the last bit.
 """
 
 from __future__ import annotations
@@ -20,13 +18,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrsim.bloch.jit import kernel
-from mrsim.bloch.kernels import BLOCK, PHASES, cos_sin, equilibrium, prepare_intervals, walk
-from mrsim.bloch.nodes import BLOCKS_AT_ONCE, Nodes
+from mrsim.bloch.kernels import average, forget, walk
+from mrsim.bloch.nodes import BLOCK, Bench, Nodes, bench
 from mrsim.bloch.program import Program, compile_events
+from mrsim.bloch.pulses import TOLERANCE
+from mrsim.bloch.rotation import cos_sin
+from mrsim.bloch.steady import settle
 from mrsim.bloch.tasks import in_threads
 from mrsim.events import Events
 
-NODE_STEP = 10.0  # [Hz] cubic interpolation: error below 1e-6 of the peak for a 1 mm slice (tested)
+BLOCKS_AT_ONCE = 16  # per task of a thread
+SPOILED_STEP = 10.0  # [Hz] cubic interpolation: error below 1e-6 of the peak for a 1 mm slice (tested)
+DRIVEN_STEP = 2.0  # [Hz] where the steady state itself depends on off-resonance, as in bSSFP
 PAGE = 10  # nodes: a table is computed and kept in pages of 100 Hz, so that slices share all that they can
 MAX_LEVELS = 64
 SAME_LEVEL = 12  # decimals [m] to which levels of z are told apart
@@ -58,50 +61,63 @@ class _Kept:
         return made
 
 
-_operators = _Kept()
 _tables = _Kept()
+
+
+def node_step(events: Events) -> float:
+    """Distance of the nodes [Hz]."""
+    return SPOILED_STEP if events.spoil.any() else DRIVEN_STEP
 
 
 def transverse(
     events: Events, z: Real, weight: Real, freq: tuple[float, float], r1: Real, r2: Real
 ) -> tuple[NDArray[np.complex128], float]:
-    """Table of M+ at the sample `first` of the readout, without T2' and without the phase of the clock there.
+    """Table of M+ as each readout of a repetition begins, without T2' and without the phase of the clock there.
 
     z : (level, sub) [m] nodes across the cell of each level of z, weight (level, sub) their shares
     freq : smallest and largest off-resonance [Hz] that will be looked up
     r1 r2 : (tissue,) [1/s]
-    returns (tissue, level, node) complex128 and the off-resonance of node 0 [Hz]; nodes are `NODE_STEP` apart
+    returns (readout, tissue, level, node) complex128 and the off-resonance of node 0 [Hz]
     """
-    first = math.floor((math.floor(freq[0] / NODE_STEP) - 1) / PAGE)
-    last = math.floor((math.floor(freq[1] / NODE_STEP) + 2) / PAGE)
-    prog = compile_events(events.first_repetition())
-    pages = [_page(prog, page, z, weight, r1, r2) for page in range(first, last + 1)]
-    return np.concatenate(pages, axis=2), first * PAGE * NODE_STEP
+    step = node_step(events)
+    first = math.floor((math.floor(freq[0] / step) - 1) / PAGE)
+    last = math.floor((math.floor(freq[1] / step) + 2) / PAGE)
+    one = events.first_repetition()
+    prog, clock = compile_events(one), begin_clock(one)
+    pages = [_page(events, prog, clock, page, z, weight, r1, r2) for page in range(first, last + 1)]
+    return np.concatenate(pages, axis=3), first * PAGE * step
 
 
-def _page(prog: Program, page: int, z: Real, weight: Real, r1: Real, r2: Real) -> NDArray[np.complex128]:
-    """Nodes page * PAGE and following of the table, (tissue, level, PAGE)."""
-    f = np.asarray(NODE_STEP * (page * PAGE + np.arange(PAGE)), np.float64)
-    spins = _bytes(z, f, r1, r2)
+def begin_clock(events: Events) -> Real:
+    """(readout,) [s] clock at the start of each event that receives."""
+    return np.asarray(events.pathway()[events.samples > 0, 0, 3])
+
+
+def _page(
+    events: Events, prog: Program, clock: Real, page: int, z: Real, weight: Real, r1: Real, r2: Real
+) -> NDArray[np.complex128]:
+    """Nodes page * PAGE and following of the table, (readout, tissue, level, PAGE)."""
+    f = np.asarray(node_step(events) * (page * PAGE + np.arange(PAGE)), np.float64)
+    steady = events.phase_step / (2 * math.pi)
 
     def make() -> NDArray[np.complex128]:
-        nodes = _grid(z, f, r1, r2)
-        pulses = _bytes(prog.nutation, prog.pulse_start, prog.pulse_dt, prog.pulse_slope)
-        op = _operators.get((*spins, *pulses), lambda: nodes.operators(prog))
-        m = echoes(prog, nodes, op).reshape(r1.size, *z.shape, PAGE)  # (tissue, level, sub, node)
-        return np.asarray(np.einsum("tlsf,ls->tlf", m, weight))
+        m = echoes(prog, _grid(z, f, r1, r2), clock, steady)
+        m = m.reshape(clock.size, r1.size, *z.shape, PAGE)  # (readout, tissue, level, sub, node)
+        return np.asarray(np.einsum("etlsf,ls->etlf", m, weight))
 
-    return _tables.get((*spins, weight.tobytes(), *_bytes(*prog)), make)
+    key = _bytes(z, f, r1, r2, weight, clock, *(np.asarray(part) for part in prog))
+    return _tables.get((*key, steady), make)
 
 
-def echoes(prog: Program, nodes: Nodes, op: Real) -> NDArray[np.complex128]:
-    """M+ of each node at the sample `first` of the readout in the steady state, see `transverse`."""
-    out = np.empty(nodes.where.shape[1], np.complex128)
-    in_threads(
-        lambda begin, end: _steady_echoes(prog, begin, end, nodes.where, nodes.rate, op, out),
-        nodes.n_blocks,
-        BLOCKS_AT_ONCE,
-    )
+def echoes(prog: Program, nodes: Nodes, clock: Real, steady: float) -> NDArray[np.complex128]:
+    """(readout, node) M+ as each readout begins in the steady state, see `transverse`."""
+    out = np.empty((clock.size, nodes.where.shape[1]), np.complex128)
+
+    def work(begin: int, end: int) -> None:
+        if not _echoes(prog, begin, end, nodes, bench(prog, TOLERANCE), clock, steady, out):
+            raise ValueError("sequence must reach a steady state, got spins that nothing brings back")
+
+    in_threads(work, nodes.n_blocks, BLOCKS_AT_ONCE)
     return out
 
 
@@ -114,40 +130,34 @@ def _grid(z: Real, f: Real, r1: Real, r2: Real) -> Nodes:
     tissue, depth, freq = np.meshgrid(np.arange(r1.size), z.ravel(), f, indexing="ij")
     flat, zero = tissue.ravel(), np.zeros(tissue.size)
     return Nodes(
-        where=np.stack([zero, zero, depth.ravel(), freq.ravel()]), rate=np.stack([r1[flat], r2[flat], zero])
+        where=np.stack([zero, zero, depth.ravel(), freq.ravel()]),
+        rate=np.stack([r1[flat], r2[flat], zero]),
+        b1=np.stack([zero + 1, zero]),
     )
 
 
 @kernel()
-def _steady_echoes(
-    prog: Program, begin: int, end: int, where: Array, rate: Array, op: Array, out: Array
-) -> None:
-    """Echoes of the blocks `begin` to `end` of the nodes."""
-    last, event = prog.start[1], prog.adc[0] + 1
-    clock = prog.clock[prog.item[prog.adc[0]]]
-    factor = np.empty((prog.interval_time.size, 2, BLOCK))
-    e1, e2 = np.empty((prog.times.size, BLOCK)), np.empty((prog.times.size, BLOCK))
-    m, echo, mean = np.empty((3, PHASES, BLOCK)), np.empty((2, BLOCK)), np.empty((3, BLOCK))
-    offset = np.empty(BLOCK)
+def _echoes(
+    prog: Program, begin: int, end: int, nodes: Nodes, bench: Bench, clock: Array, steady: float, out: Array
+) -> bool:
+    """Readouts of the blocks `begin` to `end` of the nodes; False if there is no steady state."""
+    echo = np.empty((2, BLOCK))
     for b in range(begin, end):
         at = b * BLOCK
-        n = min(BLOCK, where.shape[1] - at)
-        prepare_intervals(prog, where, rate, at, n, factor, e1, e2)
-        for trial in range(3):
-            equilibrium(m, 1.0 if trial == 1 else 0.0, n)
-            if trial == 2:
-                for s in range(n):  # Mz -> a Mz + b in a repetition, so b / (1 - a) repeats itself
-                    m[2, 0, s] = offset[s] / (1.0 - mean[0, s])
-            walk(prog, 0, event if trial == 2 else last, m, 1, n, op[b], factor, e1, echo, mean)
-            if trial == 0:
-                for s in range(n):
-                    offset[s] = m[2, 0, s]
-            elif trial == 1:
-                for s in range(n):
-                    mean[0, s] = m[2, 0, s] - offset[s]
-        for s in range(n):
-            c, q = cos_sin(where[3, at + s] * clock)
-            out[at + s] = complex(echo[0, s], echo[1, s]) * complex(c, q)
+        n = min(BLOCK, nodes.where.shape[1] - at)
+        forget(bench)
+        members = settle(prog, nodes, at, n, bench, steady)
+        if members == 0:
+            return False
+        step = 0
+        for r in range(prog.read.size):
+            members = walk(prog, nodes, at, n, bench, step, prog.read[r], members)
+            step = prog.read[r]
+            average(bench.m, members, n, echo)
+            for s in range(n):
+                c, q = cos_sin(nodes.where[3, at + s] * clock[r])
+                out[r, at + s] = complex(echo[0, s], echo[1, s]) * complex(c, q)
+    return True
 
 
 def sorted_levels(z: Real) -> tuple[Real, NDArray[np.int32]]:
@@ -184,6 +194,7 @@ def look_up(
     end: int,
     table: Array,
     f0: float,
+    step: float,
     freq: Array,
     tissue: Array,
     level: Array,
@@ -192,7 +203,7 @@ def look_up(
 ) -> None:
     """Cubic (Lagrange) interpolation of the table, times the weight of tissue and level: out[begin:end]."""
     for s in range(begin, end):
-        u = (freq[s] - f0) / NODE_STEP
+        u = (freq[s] - f0) / step
         i = int(u)
         u -= i
         row = table[tissue[s], level[s]]

@@ -9,11 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrsim.events import Events
+from phantoms.phantom import POINT
 
 if TYPE_CHECKING:
     from phantoms.phantom import Spins
 
 SUB_POSITIONS = 4  # Gauss-Legendre nodes across the cell of a spin in z
+SubPositions = int | tuple[int, int, int]  # across the cell of a spin: in z, or in x, y and z
 Real = NDArray[np.float64]
 Scalar = TypeVar("Scalar", bound=np.generic)
 
@@ -22,21 +24,33 @@ def amplitudes(spins: Spins, events: Events) -> Real:
     """(tissue,) k-space amplitude of a spin with M+ = 1: PD * cell volume / pixel volume, orthonormal
     transform.
 
-    A pixel filled with PD 1 then has the magnitude of the closed form in the image.
+    A pixel filled with PD 1 then has the magnitude of the closed form in the image. Points have the amplitude
+    PD of a pixel each.
     """
-    share = math.prod(spins.cell) / events.pixel_volume
+    share = 1.0 if spins.cell == POINT else math.prod(spins.cell) / events.pixel_volume
     return spins.pd * (share / math.sqrt(math.prod(events.matrix)))
 
 
 def sub_positions(events: Events, height: float, n_sub: int) -> tuple[Real, Real]:
     """Offsets [m] from the centre of a cell of `height` [m] and their shares, each (sub,).
 
-    One for perfect slices, whose magnetisation does not depend on z.
+    One for perfect slices, whose magnetisation does not depend on z, and for points.
     """
-    if math.isfinite(events.box):
+    if math.isfinite(events.box) or height == 0:
         return np.zeros(1), np.ones(1)
     at, share = np.polynomial.legendre.leggauss(n_sub)
     return at * height / 2, share / 2
+
+
+def sub_lattice(events: Events, cell: tuple[float, float, float], n_sub: SubPositions) -> tuple[Real, Real]:
+    """Offsets (3, sub) [m] from the centre of a cell and their shares (sub,): Gauss-Legendre nodes in x, y, z."""
+    nx, ny, nz = n_sub if isinstance(n_sub, tuple) else (1, 1, n_sub)
+    axes = [np.polynomial.legendre.leggauss(n) for n in (nx, ny)]
+    (x, wx), (y, wy) = ((at * side / 2, share / 2) for (at, share), side in zip(axes, cell[:2], strict=True))
+    z, wz = sub_positions(events, cell[2], nz)
+    grid = np.meshgrid(x, y, z, indexing="ij")
+    share = wx[:, None, None] * wy[:, None] * wz
+    return np.stack([axis.ravel() for axis in grid]), share.ravel()
 
 
 def contiguous(array: NDArray[Scalar]) -> NDArray[Scalar]:
@@ -50,5 +64,7 @@ def box_share(z: Real, height: float, box: float) -> Real:
     """Part of each cell that lies within |z| <= box / 2; all of it where there is no box."""
     if not math.isfinite(box):
         return np.ones_like(z)
+    if height == 0:
+        return np.asarray(np.abs(z) <= box / 2, np.float64)
     top, bottom = np.minimum(z + height / 2, box / 2), np.maximum(z - height / 2, -box / 2)
     return np.asarray(np.maximum(top - bottom, 0.0) / height)

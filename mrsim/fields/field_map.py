@@ -45,6 +45,20 @@ class FieldMap:
             field = self._along(field, array_axis, coordinates)
         return field
 
+    def at(self, ras: Real) -> NDArray[np.float32]:
+        """Field at points (3, n) [m] RAS: (n,), trilinear; beyond the grid the nearest face's value holds."""
+        n = self.values.shape[::-1]
+        index = [np.clip((ras[i] - self.affine[i, 3]) / self.affine[i, i], 0, n[i] - 1) for i in range(3)]
+        low = [np.minimum(at.astype(np.intp), max(size - 2, 0)) for at, size in zip(index, n, strict=True)]
+        field = np.zeros(ras.shape[1])
+        for corner in np.ndindex(2, 2, 2):
+            where = [np.minimum(i + step, size - 1) for i, step, size in zip(low, corner, n, strict=True)]
+            share = [
+                np.abs(1 - step - (at - i)) for at, i, step in zip(index, low, corner, strict=True)
+            ]  # 1 - u at the near corner, u at the far one
+            field += share[0] * share[1] * share[2] * self.values[where[2], where[1], where[0]]
+        return field.astype(np.float32)
+
     def on_image(self, plane: SlicePlane) -> NDArray[np.float32]:
         """Field at the pixel centres of the plane, (y, x)."""
         x, y = plane.pixel_centres("x"), plane.pixel_centres("y")

@@ -7,8 +7,30 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, NamedTuple
 
-SEQUENCES = {"spin-echo": "mrsim.sequences.spin_echo:SpinEcho"}
+SEQUENCES = {
+    "spin-echo": "mrsim.sequences.spin_echo:SpinEcho",
+    "turbo-spin-echo": "mrsim.sequences.turbo_spin_echo:TurboSpinEcho",
+    "inversion-recovery": "mrsim.sequences.inversion_recovery:InversionRecovery",
+    "gre": "mrsim.sequences.gre:GradientEcho",
+    "bssfp": "mrsim.sequences.bssfp:BalancedSsfp",
+    "epi": "mrsim.sequences.epi:Epi",
+    "diffusion-se": "mrsim.sequences.diffusion:DiffusionSpinEcho",
+    "radial": "mrsim.sequences.radial:Radial",
+    "spiral": "mrsim.sequences.spiral:Spiral",
+}
 """Sequence name -> "module:Class"."""
+
+ALIASES = {
+    "se": "spin-echo",
+    "tse": "turbo-spin-echo",
+    "fse": "turbo-spin-echo",
+    "ir": "inversion-recovery",
+    "flash": "gre",
+    "spgr": "gre",
+    "truefisp": "bssfp",
+    "dwi": "diffusion-se",
+}
+"""What else sequences are called."""
 
 
 class Parameter(NamedTuple):
@@ -22,8 +44,9 @@ class Parameter(NamedTuple):
 
 def sequence_class(name: str) -> type[Any]:
     """Load the sequence `name`; ValueError with the nearest known name if there is none."""
+    name = ALIASES.get(name, name)
     if name not in SEQUENCES:
-        near = get_close_matches(name, SEQUENCES, n=1, cutoff=0.5)
+        near = get_close_matches(name, [*SEQUENCES, *ALIASES], n=1, cutoff=0.5)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise ValueError(f"sequence must be one of {', '.join(SEQUENCES)}, got {name!r}{hint}")
     module, _, attribute = SEQUENCES[name].partition(":")

@@ -3,18 +3,29 @@ import math
 import numpy as np
 import pytest
 
-from mrsim.bloch.kernels import BLOCK, pulse_operators
+from mrsim.bloch.reference import Isochromats, State, advance
+from mrsim.blocks import Block, Rf, compile_blocks
 from mrsim.constants import GAMMA_BAR
-from mrsim.rf import Pulse, hamming_sinc, hard, instantaneous
+from mrsim.rf import Pulse, gaussian, hamming_sinc, hard, instantaneous
 
 
-def played(pulse, freq, m=(0.0, 0.0, 1.0), r1=0.0, r2=0.0):
-    """M+ and Mz after `pulse` for each off-resonance [Hz]."""
+def played(pulse, freq):
+    """M+ and Mz after `pulse` for each off-resonance [Hz], in the reference."""
     freq = np.asarray(freq, float)
-    n = freq.size
-    op, work = np.zeros((12, BLOCK)), np.zeros((5, BLOCK))
-    pulse_operators(pulse.nutation, pulse.dt, freq, np.full(n, r1), np.full(n, r2), n, op, work)
-    x, y, z = np.einsum("abn,b->an", op.reshape(3, 4, BLOCK)[..., :n], [*m, 1.0])
+    never = np.full(freq.size, np.inf)
+    spins = Isochromats(
+        position=np.zeros((3, freq.size)),
+        freq=freq,
+        t1=never,
+        t2=never,
+        t2prime=never,
+        b1=np.ones(freq.size, complex),
+        weight=np.ones((1, freq.size), complex),
+    )
+    state = State(m=np.zeros((3, 1, freq.size)))
+    state.m[2] = 1.0
+    advance(spins, compile_blocks([Block(rf=Rf(pulse=pulse))], matrix=(1, 1), pixel_volume=1.0), 0, state)
+    x, y, z = state.m[:, 0]
     return x + 1j * y, z
 
 
@@ -83,9 +94,19 @@ def test_peak_b1_is_the_flip_angle_rate():
         ({"nutation": np.zeros((2, 2))}, "nutation must be one finite row"),
         ({"nutation": np.array([np.nan])}, "nutation must be one finite row"),
         ({"dt": -1e-6}, "dt must be finite and not negative, got -1e-06 s"),
-        ({"use": "inversion"}, "use must be one of excitation, refocusing, got 'inversion'"),
+        ({"use": "rest"}, "use must be one of excitation, refocusing, .*, got 'rest'"),
+        ({"centre": 4e-5}, "centre must lie in 0 to 3.*e-05 s, got 4e-05 s"),
     ],
 )
 def test_bad_pulses(change, sentence):
     with pytest.raises(ValueError, match=sentence):
         Pulse(**{"nutation": np.ones(3), "dt": 1e-5, "use": "excitation"} | change)
+
+
+def test_gaussian_turns_what_lies_beside_it_by_its_spectrum():
+    """Small flip: |M+| = sin(flip) exp(-(f / s)^2 / 2) with s = 3 / (pi duration), 7 % at 2.2 / duration."""
+    freq = np.array([0.0, 100.0, 220.0])
+    mxy, _ = played(gaussian(0.01, 10e-3, use="saturation"), freq)
+    spread = 3 / (math.pi * 10e-3)
+    assert abs(mxy) == pytest.approx(math.sin(0.01) * np.exp(-((freq / spread) ** 2) / 2), abs=1e-4 * 0.5)
+    assert abs(mxy[2] / mxy[0]) == pytest.approx(0.07, abs=0.005)

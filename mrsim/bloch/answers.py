@@ -1,0 +1,124 @@
+"""Answers: what spins in the middle of the field of view send at each sample, unencoded along x and y."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrsim.bloch.isochromat import isochromat
+from mrsim.bloch.segments import Segments
+
+if TYPE_CHECKING:
+    from phantoms.phantom import Spins
+
+AT_ONCE = 64  # spins that are walked together, each with a receiver of its own
+MOST_WALKED = 4096  # different spins: with more, off-resonance is interpolated
+STEPS = (10.0, 5.0, 2.0, 1.0, 0.5)  # [Hz] between nodes, until the error is small enough
+CHECKED = 64  # spins on which it is measured
+
+Real = NDArray[np.float64]
+Index = NDArray[np.intp]
+Complex = NDArray[np.complex128]
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class Answers:
+    """Answers of `spins` to the sequence of `seg`: amplitude, slice profile and receiver phase are in them.
+
+    n_sub : nodes of the slice profile across the cell of a spin
+    tolerance : of the interpolation in off-resonance, of the largest answer
+    """
+
+    spins: Spins
+    seg: Segments
+    n_sub: int
+    tolerance: float
+
+    def at(self, rows: Index, samples: Index) -> Complex:
+        """(row, sample) answers of some of the spins at some of the samples."""
+        needed, column = np.unique(self.seg.of[samples], return_inverse=True)
+        return self.precess(rows, samples, self.at_first(rows, needed)[:, column])
+
+    def precess(self, rows: Index, samples: Index, start: Complex) -> Complex:
+        """Advance `start` (row, sample), that of the first sample of each segment, to the samples."""
+        path, first = self.seg.path, self.seg.first[self.seg.of[samples]]
+        spins, tissue = self.spins, self.spins.tissue[rows]
+        t = path.time[samples] - path.time[first]
+        exponent = np.outer(-1 / spins.t2[tissue], t) - 2j * np.pi * np.outer(spins.freq[rows], t)
+        if self.seg.sparse.refocuses:
+            exponent -= np.outer(
+                1 / spins.t2prime[tissue], np.abs(path.clock[samples]) - np.abs(path.clock[first])
+            )
+        exponent -= 1j * (path.phase[samples] - path.phase[first])
+        return np.asarray(start * np.exp(exponent))
+
+    def at_first(self, rows: Index, needed: Index) -> Complex:
+        """(row, needed) answers at the first samples of the segments `needed`."""
+        keys, which = np.unique(self._keys(rows), axis=0, return_inverse=True)
+        if len(keys) <= MOST_WALKED or self.spins.b1 is not None:
+            return self._walk(keys, needed)[which.ravel()]
+        return self._interpolated(keys, needed)[which.ravel()]
+
+    def _keys(self, rows: Index) -> Real:
+        """(row, 5) tissue, z, off-resonance, B1+: all that the answer of a spin depends on."""
+        spins = self.spins
+        b1 = np.ones(rows.size, np.complex64) if spins.b1 is None else spins.b1[rows]
+        z = np.round(spins.position[2, rows], 12)
+        return np.column_stack((spins.tissue[rows], z, spins.freq[rows], b1.real, b1.imag))
+
+    def _walk(self, keys: Real, needed: Index) -> Complex:
+        """(key, needed) by the isochromat engine, each spin heard by a coil of its own."""
+        found = np.empty((len(keys), needed.size), np.complex128)
+        for at in range(0, len(keys), AT_ONCE):
+            part = keys[at : at + AT_ONCE]
+            zero = np.zeros(len(part))
+            spins = replace(
+                self.spins,
+                position=np.stack([zero, zero, part[:, 1]]),
+                tissue=part[:, 0].astype(self.spins.tissue.dtype),
+                freq=part[:, 2].astype(np.float32),
+                b1=None if self.spins.b1 is None else (part[:, 3] + 1j * part[:, 4]).astype(np.complex64),
+            )
+            own = np.eye(len(part), dtype=np.complex64)
+            found[at : at + AT_ONCE] = isochromat(spins, self.seg.sparse, own, self.n_sub)[:, needed]
+        return found
+
+    def _interpolated(self, keys: Real, needed: Index) -> Complex:
+        """(key, needed) by cubic interpolation in off-resonance, the phase of the clock taken off."""
+        check = np.random.default_rng(0).choice(len(keys), CHECKED, replace=False)
+        exact = self._walk(keys[check], needed)
+        for step in STEPS:
+            table = self._table(keys, needed, step)
+            error = np.abs(table(check) - exact).max()
+            if error <= self.tolerance * np.abs(exact).max():
+                return table(np.arange(len(keys)))
+        raise ValueError(
+            f"answers must change smoothly with off-resonance to be interpolated to {self.tolerance}, "
+            f"got an error of {error / np.abs(exact).max():.1e} with nodes {STEPS[-1]} Hz apart"
+        )
+
+    def _table(self, keys: Real, needed: Index, step: float) -> Callable[[Index], Complex]:
+        """Answers at nodes `step` [Hz] apart, for every tissue and z; gives those of some of the keys."""
+        pairs, pair = np.unique(keys[:, :2], axis=0, return_inverse=True)
+        low = np.floor(keys[:, 2].min() / step) - 1
+        nodes = step * np.arange(low, np.floor(keys[:, 2].max() / step) + 3)
+        grid = np.column_stack((np.repeat(pairs, nodes.size, axis=0), np.tile(nodes, len(pairs))))
+        whole = np.column_stack((grid, np.ones(len(grid)), np.zeros(len(grid))))
+        turns = self.seg.path.clock[self.seg.first[needed]]
+        smooth = self._walk(whole, needed) * np.exp(2j * np.pi * np.outer(whole[:, 2], turns))
+
+        def some(index: Index) -> Complex:
+            u = keys[index, 2] / step - low
+            node = u.astype(np.intp)
+            u = u - node
+            base = pair.ravel()[index] * nodes.size + node
+            lagrange = (-u * (u - 1) * (u - 2) / 6, (u + 1) * (u - 1) * (u - 2) / 2,
+                        -(u + 1) * u * (u - 2) / 2, (u + 1) * u * (u - 1) / 6)  # fmt: skip
+            total = sum(w[:, None] * smooth[base + i - 1] for i, w in enumerate(lagrange))
+            return np.asarray(total * np.exp(-2j * np.pi * np.outer(keys[index, 2], turns)))
+
+        return some

@@ -1,0 +1,1 @@
+"""The isochromat engine on an NVIDIA GPU; importing this loads nothing."""

@@ -1,0 +1,152 @@
+"""Motion as the simulator takes it: where spins are, and which of them are replaced by fresh ones."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from phantoms.motion import HeartBeat, Motion, Path, Rotate, TimeCurve, Translate, moved
+
+Real = NDArray[np.float64]
+SMOOTH = 1 / 8  # of a curve of time: what a polynomial of degree 4 draws well
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
+class Flow:
+    """Spins that flow on at a constant velocity through a stretch of vessel, and come in fresh behind.
+
+    spins : (n,) int which spins flow
+    velocity : (3,) [m/s]
+    length : [m] of the vessel along the velocity, centred on `middle` (the projection of positions on the
+        direction of flow); a spin that leaves it starts again at its entry, in equilibrium
+    """
+
+    spins: NDArray[np.intp]
+    velocity: tuple[float, float, float]
+    length: float
+    middle: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.length < math.inf:
+            raise ValueError(f"length must be positive, got {self.length} m")
+        if not 0 < self.speed < math.inf:
+            raise ValueError(f"velocity must be finite and not 0, got {self.velocity} m/s")
+
+    @property
+    def speed(self) -> float:
+        """[m/s]."""
+        return float(np.linalg.norm(self.velocity))
+
+    def displacement(self, position: Real, time: float) -> Real:
+        """(3, n) [m] of the flowing spins that start at `position` (3, n) [m]."""
+        way = self.speed * time - self.length * self.rounds(position, time)
+        return np.asarray(np.outer(np.array(self.velocity) / self.speed, way))
+
+    def rounds(self, position: Real, time: float) -> Real:
+        """How often each spin has been replaced until `time` [s], up to a constant."""
+        way = np.array(self.velocity) / self.speed @ position - self.middle + self.speed * time
+        return np.asarray(np.floor(way / self.length + 0.5))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
+class Moving:
+    """All that moves: motions of a phantom (see `phantoms.motion`), and flow."""
+
+    motions: tuple[Motion, ...] = ()
+    flows: tuple[Flow, ...] = ()
+
+    @property
+    def resolution(self) -> float:
+        """Longest stretch of time in which positions are drawn well by a polynomial of degree 4 [s]."""
+        stretches = [math.inf]
+        for motion in self.motions:
+            steps = np.diff(motion.time.t)
+            shortest = float(steps[steps > 0].min(initial=math.inf))
+            knots = motion.action.offset.shape[0] - 1 if isinstance(motion.action, Path) else 1
+            smooth = 1.0 if isinstance(motion.action, Translate | Path) else SMOOTH
+            stretches.append(shortest / knots * smooth)
+        stretches += [flow.length / flow.speed * SMOOTH for flow in self.flows]
+        return min(stretches)
+
+    def positions(self, position: Real, time: float) -> Real:
+        """Where the spins that rest at `position` (3, spin) [m] are at `time` [s]."""
+        where = moved(position, self.motions, [time])[0]
+        for flow in self.flows:
+            where[:, flow.spins] += flow.displacement(position[:, flow.spins], time)
+        return np.asarray(where)
+
+    def renewed(self, position: Real, begin: float, end: float) -> NDArray[np.bool_]:
+        """(spin,) whether a fresh spin, in equilibrium, took the place of another between two times [s]."""
+        fresh = np.zeros(position.shape[1], np.bool_)
+        for flow in self.flows:
+            rounds = [flow.rounds(position[:, flow.spins], time) for time in (begin, end)]
+            fresh[flow.spins] |= rounds[1] > rounds[0]
+        for motion in self.motions:
+            if isinstance(motion.action, Path) and motion.action.reset is not None:
+                chosen = slice(None) if motion.spins is None else motion.spins
+                fresh[chosen] |= _resets(motion.action.reset, motion.time, begin, end)
+        return fresh
+
+    def repeated(self, n: int) -> Moving:
+        """Return the motion of spins each of which has been cut into `n`, next to one another."""
+        return Moving(
+            motions=tuple(_repeated(m, n) for m in self.motions),
+            flows=tuple(replace(f, spins=_each(f.spins, n)) for f in self.flows),
+        )
+
+
+def rigid(
+    times: ArrayLike,
+    translation: ArrayLike,
+    rotation: ArrayLike,
+    centre: tuple[float, float, float] = (0, 0, 0),
+) -> Moving:
+    """Trajectory of the whole object, linear between given times, at rest before and after.
+
+    times : (time,) [s] ascending, at least two
+    translation : (time, 3) [m] along x, y, z
+    rotation : (time, 3) [rad] about x, then y, then z, around `centre` [m]
+    """
+    t = np.asarray(times, np.float64)
+    motions = []
+    for axis, unit in enumerate(((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))):
+        shift, angle = (np.asarray(part, np.float64)[:, axis] for part in (translation, rotation))
+        if angle.any():
+            motions.append(
+                Motion(action=Rotate(angles=unit, centre=centre), time=TimeCurve(t=t, share=angle))
+            )
+        if shift.any():
+            motions.append(Motion(action=Translate(offset=unit), time=TimeCurve(t=t, share=shift)))
+    return Moving(motions=tuple(motions))
+
+
+def periodic(action: Translate | Rotate | HeartBeat, period: float, knots: int = 32) -> Moving:
+    """Move to and fro: share (1 - cos(2 pi t / period)) / 2 of the action, in `knots` pieces."""
+    if not 0 < period < math.inf:
+        raise ValueError(f"period must be positive, got {period} s")
+    t = np.linspace(0.0, period, knots + 1)
+    curve = TimeCurve(t=t, share=(1 - np.cos(2 * np.pi * t / period)) / 2, periodic=True)
+    return Moving(motions=(Motion(action=action, time=curve),))
+
+
+def _resets(reset: NDArray[np.bool_], curve: TimeCurve, begin: float, end: float) -> NDArray[np.bool_]:
+    """(spin,) whether the path passes a knot that resets within (begin, end]."""
+    low, high = (float(curve.at(t)) * (reset.shape[0] - 1) for t in (begin, end))
+    if high >= low:
+        return np.asarray(reset[math.floor(low) + 1 : math.floor(high) + 1].any(axis=0))
+    return np.asarray(reset[math.floor(low) + 1 :].any(axis=0) | reset[: math.floor(high) + 1].any(axis=0))
+
+
+def _each(spins: NDArray[np.intp], n: int) -> NDArray[np.intp]:
+    return np.asarray((spins[:, None] * n + np.arange(n)).ravel())
+
+
+def _repeated(motion: Motion, n: int) -> Motion:
+    action = motion.action
+    if isinstance(action, Path):
+        reset = None if action.reset is None else np.repeat(action.reset, n, axis=1)
+        action = Path(offset=np.repeat(action.offset, n, axis=2), reset=reset)
+    return replace(motion, action=action, spins=None if motion.spins is None else _each(motion.spins, n))

@@ -1,0 +1,178 @@
+"""What lies in the scanner, by name: a phantom or a file of spins, its field map and the coils around it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrsim.events import Events
+from mrsim.field_files import read_field
+from mrsim.fields import COILS, FieldMap, smooth_b0, susceptibility_b0
+from mrsim.fields.coils import Extent
+from mrsim.motion import Moving
+from mrsim.plane import SlicePlane, centred_plane, check_fov
+from mrsim.recipe_parts import B0_KINDS
+from mrsim.scan import Played, Scan, scan_phantom, scan_spins
+from phantoms import PHANTOMS, phantom_source
+from phantoms.names import known
+from phantoms.phantom import Phantom, PhantomSource, Spins
+from phantoms.tissues import table_for_field, tissue_table
+
+SPIN_FILES = (".phantom", ".h5")
+VOLUMES = (".nii", ".nii.gz")
+OBJECTS = ("sphere", "cylinder", "vials")  # their tissues come with the field strength
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Setup:
+    """A subject in the scanner and the slice to be imaged.
+
+    phantom : a name of `PHANTOMS`, a file of spins (.phantom, .h5) or a label map (.nii, .nii.gz)
+    subject : number; None is the first that there is
+    phantom_dir : folder of the BrainWeb volumes, or label maps
+    tissues : name of a tissue table, or TOML file of a label map
+    position : [m] along the slice normal; None is the middle of the object, of a file of spins 0
+    b0 : "off", "susceptibility", "smooth" (random) or a NIfTI file [Hz]
+    allow_wrap : whether the object may be larger than the field of view
+    seed : of the procedural brain and the random field map
+    """
+
+    phantom: str = "synthetic"
+    subject: int | None = None
+    phantom_dir: str | None = None
+    tissues: str = ""
+    field_strength: float = 1.5  # [T]
+    orientation: str = "axial"
+    position: float | None = None
+    coils: int = 1
+    coil_array: str = "loops"
+    b0: str = "off"
+    b0_strength: float = 1.0
+    allow_wrap: bool = False
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.b0.endswith(VOLUMES):
+            known("b0", self.b0, B0_KINDS)
+        known("coil_array", self.coil_array, COILS)
+        if self.coils < 1:
+            raise ValueError(f"coils must be at least 1, got {self.coils}")
+        if not self.field_strength > 0:
+            raise ValueError(f"field_strength must be positive, got {self.field_strength} T")
+        if not self.is_cloud and not self.phantom.endswith(VOLUMES):
+            known("phantom", self.phantom, PHANTOMS)
+        if self.is_cloud and self.b0 != "off":
+            raise ValueError(f"b0 must be off for a file of spins, which has its own, got {self.b0!r}")
+
+    @property
+    def is_cloud(self) -> bool:
+        """Whether the phantom is a file of spins."""
+        return self.phantom.endswith(SPIN_FILES)
+
+    def run(self, what: Played, fov: tuple[float, float], thickness: float, **options: Any) -> Scan:  # noqa: ANN401
+        """Scan it; `options` are those of `scan_spins`."""
+        if self.is_cloud:
+            return self._run_cloud(what, fov, thickness, options)
+        phantom = self.load()
+        plane = self._plane(phantom, what.events, fov, thickness)
+        coils = COILS[self.coil_array](self.coils, phantom.extent) if self.coils > 1 else None
+        return scan_phantom(phantom, what, plane, b0=self.field_map(phantom), coils=coils, **options)
+
+    def load(self) -> Phantom:
+        """Load the phantom and give it the tissues of its field strength."""
+        source = self._source()
+        subjects = source.subjects()
+        subject = subjects[0] if self.subject is None else self.subject
+        if subject not in subjects:
+            raise ValueError(f"subject must be one of {', '.join(map(str, subjects))}, got {subject}")
+        phantom = source.load(subject)
+        if self.phantom in OBJECTS or phantom.name == "nifti":
+            return phantom
+        table = tissue_table(self.tissues) if self.tissues else table_for_field(self.field_strength)
+        return phantom.with_tissues(table)
+
+    def _source(self) -> PhantomSource:
+        if self.phantom.endswith(VOLUMES) or self.phantom == "nifti":
+            path = self.phantom if self.phantom != "nifti" else self.phantom_dir
+            if not path or not self.tissues:
+                raise ValueError(
+                    "a label map must have a tissue table (--tissues TABLE.toml), "
+                    "and phantom nifti a path (--phantom-dir FILE or FOLDER)"
+                )
+            return phantom_source("nifti", path=path, tissues=self.tissues)
+        if self.phantom == "brainweb":
+            return phantom_source("brainweb", **({"directory": self.phantom_dir} if self.phantom_dir else {}))
+        if self.phantom in OBJECTS:
+            return phantom_source(self.phantom, field_strength=self.field_strength)
+        return phantom_source(self.phantom, seed=self.seed, n_subjects=(self.subject or 0) + 1)
+
+    def field_map(self, phantom: Phantom) -> FieldMap | None:
+        """Off-resonance that the head and its surroundings make, a random one, or a measured one."""
+        if self.b0.endswith(VOLUMES):
+            measured = read_field(self.b0)
+            return replace(measured, values=measured.values * np.float32(self.b0_strength))
+        if self.b0 == "susceptibility":
+            return susceptibility_b0(phantom, strength=self.b0_strength)
+        if self.b0 == "smooth":
+            rng = np.random.Generator(np.random.Philox(self.seed))
+            return smooth_b0(phantom, rng, strength=self.b0_strength)
+        return None
+
+    def _plane(
+        self, phantom: Phantom, events: Events, fov: tuple[float, float], thickness: float
+    ) -> SlicePlane:
+        """Put the slice where it was asked for; ValueError if it lies beside the object, or cuts it."""
+        plane = SlicePlane(orientation=self.orientation, fov=fov, matrix=events.matrix, thickness=thickness)
+        low, high = phantom.extent[plane.axes[2]]
+        position = (low + high) / 2 if self.position is None else self.position
+        if not low < position < high:
+            raise ValueError(
+                f"position must lie inside the phantom, {low * 1e3:.1f} to {high * 1e3:.1f} mm, "
+                f"got {position * 1e3:.1f} mm"
+            )
+        plane = centred_plane(phantom, self.orientation, position, fov, events.matrix, thickness)
+        if not self.allow_wrap:
+            try:
+                check_fov(phantom, plane)
+            except ValueError as error:
+                raise ValueError(f"{error} (or let it wrap: --allow-wrap)") from None
+        return plane
+
+    def _run_cloud(
+        self, what: Played, fov: tuple[float, float], thickness: float, options: dict[str, Any]
+    ) -> Scan:
+        """Scan spins from a file, whose x, y and z are those of the gradients and of the image."""
+        from phantoms.spin_files.files import read_spins
+
+        cloud = read_spins(self.phantom)
+        position = self.position or 0.0
+        if cloud.motion:
+            if position:
+                raise ValueError(f"position must be 0 m for spins that move, got {position} m")
+            options = {"motion": Moving(motions=cloud.by_y().motion), **options}
+        spins = cloud.spins()
+        matrix = what.events.matrix
+        plane = SlicePlane(orientation=self.orientation, fov=fov, matrix=matrix, thickness=thickness)
+        centre = [0.0, 0.0, 0.0]
+        centre[plane.axes[2]] = position
+        plane = replace(plane, centre=(centre[0], centre[1], centre[2]))
+        spins = replace(spins, position=spins.position - np.array([[0.0], [0.0], [position]]))
+        return scan_spins(
+            spins,
+            what,
+            plane,
+            coils=COILS[self.coil_array](self.coils, _extent(spins, plane)) if self.coils > 1 else None,
+            field_strength=self.field_strength,
+            phantom=Path(self.phantom).name,
+            **options,
+        )
+
+
+def _extent(spins: Spins, plane: SlicePlane) -> Extent:
+    """Box around spins in RAS [m]."""
+    ras = plane.to_ras(spins.position)
+    x, y, z = ((float(c.min()), float(c.max())) for c in ras)
+    return x, y, z

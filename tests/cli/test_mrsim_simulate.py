@@ -1,0 +1,84 @@
+"""mrsim simulate, in this process: files that others read, one line of text, errors in one sentence."""
+
+import ismrmrd
+import nibabel
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cli.mrsim import main
+from tests.mrsim.tiny import write_labels
+
+TINY = "--matrix 12x16 --fov 96x100 --slice-thickness 8 --rf ideal".split()
+
+
+def run(*args, code=0):
+    result = CliRunner().invoke(main, ["simulate", *map(str, args)])
+    assert result.exit_code == code, result.output
+    assert result.exception is None or isinstance(result.exception, SystemExit)
+    return result.output
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("labels")
+    write_labels(folder, 1)
+    return ["--phantom", folder / "head0.nii", "--tissues", folder / "table.toml"]
+
+
+def test_one_scan_becomes_every_kind_of_file(head, tmp_path):
+    outs = [tmp_path / f"a{s}" for s in (".mrd", ".nii.gz", ".npz", ".png")]
+    flags = [flag for out in outs for flag in ("--out", out)]
+    text = run(*head, *TINY, "--te", 60, "-p", "tr=900", "--coils", 2, "--b0", "smooth", *flags)
+    assert "spin-echo of nifti head0" in text and "192 samples, 2 coils" in text
+    with ismrmrd.Dataset(str(outs[0]), create_if_needed=False) as file:
+        header = ismrmrd.xsd.CreateFromDocument(file.read_xml_header())
+        assert file.number_of_acquisitions() == 12
+        assert file.read_array("csm", 0).shape == (2, 12, 16)
+    assert (header.sequenceParameters.TE, header.sequenceParameters.TR) == ([60.0], [900.0])
+    arrays = np.load(outs[2])
+    image = nibabel.load(outs[1]).get_fdata()[:, :, 0].T
+    np.testing.assert_allclose(np.abs(arrays["image"][0]), image, rtol=1e-6)
+    kspace = arrays["signal"].reshape(2, 12, 16)
+    axes = (1, 2)
+    coils = np.fft.fftshift(np.fft.ifft2(np.fft.ifftshift(kspace, axes), norm="ortho"), axes)
+    np.testing.assert_allclose(np.sqrt((np.abs(coils) ** 2).sum(0)), image, rtol=1e-4, atol=1e-6)
+    assert outs[3].read_bytes()[1:4] == b"PNG"
+
+
+def test_imperfections_are_listed_with_units_and_taken_in_them(head, tmp_path):
+    assert "gradient_delay   0x0x0        ms" in run("--imperfections")
+    clean, late = tmp_path / "c.npz", tmp_path / "l.npz"
+    run(*head, *TINY, "--out", clean)
+    run(*head, *TINY, "-i", "receiver_phase=90", "--out", late)
+    np.testing.assert_allclose(np.load(late)["signal"], -1j * np.load(clean)["signal"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--sequence", "spin-eco"], "did you mean 'spin-echo'"),
+        (["-p", "tee=80"], "did you mean 'te'"),
+        (["--te", "long"], "te must be a value in ms, like 80, got 'long'"),
+        (["-p", "te"], "must look like name=value"),
+        (["--te", 3000], "te must lie in (0, tr = 3.0 s), got 3.0 s"),
+        (["--phantom", "spere"], "did you mean 'sphere'"),
+        (["--out", "a.jpg"], "suffix of an output must be one of .mrd"),
+        (["--out", "nowhere/a.mrd"], "folder of nowhere/a.mrd must exist"),
+        (["-i", "drift=fast"], "drift must be a value in Hz/s"),
+        (["--slice-position", 500], "position must lie inside the phantom"),
+        (["--fov", "20x20"], "fov must cover the object"),
+        (["--engine", "cartesan"], "did you mean 'cartesian'"),
+    ],
+)
+def test_usage_errors_are_one_line(head, flags, sentence, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    output = run(*head, *TINY, *flags, code=2)
+    assert sentence in " ".join(output.split())
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_file_of_spins_is_a_failure(tmp_path):
+    assert "which is none" in run(
+        "--phantom", tmp_path / "a.phantom", *TINY, "--out", tmp_path / "a.mrd", code=2
+    )

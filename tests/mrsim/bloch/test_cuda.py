@@ -1,0 +1,241 @@
+"""The GPU engine against the reference: in Numba's CUDA simulator, and for real where there is a GPU.
+
+The simulator must be chosen before numba is imported, so the cases run in a process of their own: this file
+as a script, which prints the largest error of each case, relative to the largest sample.
+"""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+TOLERANCE = 1e-5  # float32 products of the readout; both solve the same equations
+REPOSITORY = Path(__file__).parents[3]
+FOV = (0.12, 0.12)
+SEQUENCES = {
+    "spin-echo, shaped": ("spin-echo", {"matrix": (2, 16), "bandwidth": 400.0}),
+    "spin-echo, equilibrium": ("spin-echo", {"matrix": (3, 24), "rf": "ideal", "preparation": "equilibrium"}),
+    "gre": ("gre", {"matrix": (3, 16), "spoiling": "gradient", "preparation": "equilibrium"}),
+    "bssfp": ("bssfp", {"matrix": (3, 16), "rf": "ideal"}),
+    "turbo-spin-echo": (
+        "turbo-spin-echo",
+        {"matrix": (3, 16), "rf": "ideal", "refocusing": 2.0, "echo_train": 3, "effective_echo": 2},
+    ),
+    "radial": ("radial", {"matrix": (16, 16), "rf": "ideal", "spokes": 3}),
+    "spiral": ("spiral", {"matrix": (8, 8), "rf": "ideal", "interleaves": 2, "preparation": "equilibrium"}),
+}
+CASES = (*SEQUENCES, "anything", "anything, steady state")
+
+
+def anything(repetitions):
+    """Events with all that there is: offset pulses in changing gradients, trains around an echo, windows."""
+    from mrsim.events import Events
+    from mrsim.rf import Pulse, hamming_sinc, instantaneous
+
+    pulses = (
+        hamming_sinc(1.2, 0.4e-3, 3.0, use="excitation", steps=40),
+        Pulse(nutation=0.05 * np.exp(1j * np.linspace(0, 2, 40)), dt=10e-6, use="refocusing"),
+        instantaneous(0.4, phase=0.3, use="other"),
+    )
+    # [ms], start and end [mT/m], pulse, phase, frequency, samples, first [us], dwell [us], ends with
+    rows = [
+        (0.4, (0, 0, 4), (2, 0, 8), 0, 0.3, 90.0, 0, 0, 0, ""),
+        (0.5, (0, 0, 8), (3, 2, -9), -1, 0, 0, 0, 0, 0, ""),
+        (0.0, (0, 0, 0), (0, 0, 0), 2, 1.1, 0, 0, 0, 0, "crusher"),
+        (0.4, (1, 1, 0), (1, 1, 0), 1, 0.7, -60.0, 0, 0, 0, "crusher"),
+        (1.0, (4, 1, 0), (4, 1, 0), -1, 0.2, 40.0, 30, 11, 30, ""),
+        (0.3, (4, 1, 0), (0, -3, 2), -1, 0.5, 25.0, 9, 5, 30, ""),
+        (0.4, (0, -3, 2), (0, -3, 2), -1, 0, 0, 3, 100, 90, ""),
+        (2.0, (0, 0, 0), (1, 0, 0), -1, 0, 0, 0, 0, 0, "spoil"),
+    ] * repetitions
+    columns = list(zip(*rows, strict=True))
+    samples = np.array(columns[6])
+    windows = np.cumsum(samples > 0) - 1
+    return Events(
+        duration=1e-3 * np.array(columns[0]),
+        gradient=1e-3 * np.stack([columns[1], columns[2]], axis=1),
+        pulse=columns[3],
+        phase=columns[4],
+        frequency=columns[5],
+        samples=samples,
+        first=1e-6 * np.array(columns[7]),
+        dwell=1e-6 * np.array(columns[8]),
+        adc=np.where(samples > 0, windows, -1),
+        crusher=np.array(columns[9]) == "crusher",
+        spoil=np.array(columns[9]) == "spoil",
+        start=np.arange(repetitions) * (len(rows) // repetitions),
+        pulses=pulses,
+        place=[],
+        matrix=(1, samples.sum()),
+        pixel_volume=1e-9,
+        steady_state=repetitions > 1,
+        phase_step=0.4,
+    )
+
+
+def refined(events, times):
+    """Divide the raster steps, for the reference, whose error is of the second order in them."""
+    from mrsim.rf import Pulse
+
+    def fine(p):
+        return Pulse(
+            nutation=np.repeat(p.nutation / times, times), dt=p.dt / times, use=p.use, centre=p.centre
+        )
+
+    return replace(events, pulses=tuple(fine(p) if p.dt else p for p in events.pulses))
+
+
+def spins(n):
+    """Spins of four tissues with off-resonance, sub-positions that matter and a transmit field."""
+    from phantoms.phantom import Spins
+
+    rng = np.random.default_rng(5)
+    x, y = rng.uniform(-0.04, 0.04, (2, n))
+    field = (1 + 0.1 * rng.standard_normal(n)) * np.exp(0.2j * rng.standard_normal(n))
+    return Spins(
+        position=np.stack([x, np.sort(y), rng.uniform(-1e-3, 1e-3, n)]),
+        tissue=rng.integers(0, 4, n).astype(np.uint16),
+        freq=(40 * rng.standard_normal(n)).astype(np.float32),
+        cell=(1e-3, 1e-3, 1e-3),
+        pd=np.array([1.0, 0.86, 0.77, 0.0]),
+        t1=np.array([1.2, 0.83, 0.5, 1.0]),
+        t2=np.array([0.33, 0.083, 0.07, 0.1]),
+        t2prime=np.array([math.inf, 0.06, 0.02, math.inf]),
+        b1=field.astype(np.complex64),
+    )
+
+
+def case_events(name):
+    from mrsim.sequences import sequence_class
+
+    if name in SEQUENCES:
+        kind, options = SEQUENCES[name]
+        return sequence_class(kind)(fov=FOV, **options).events()
+    return anything(1 if name == "anything" else 3)
+
+
+def small_work(nodes=16, memory=6e3):
+    """Blocks of a few threads, and memory for a few lines of a few spins at a time."""
+    from mrsim.bloch.cuda.plan import Work
+    from mrsim.bloch.cuda.readout import Tile
+
+    tile = Tile(rows=2, columns=2, row_threads=2, column_threads=2, slab=4, spins=8, heads=3)
+    return Work(tile=tile, threads=4, coils=2, nodes=nodes, memory=memory)
+
+
+def sensitivities(n, coils):
+    rng = np.random.default_rng(6)
+    return (rng.standard_normal((coils, n)) + 1j * rng.standard_normal((coils, n))).astype(np.complex64)
+
+
+def main():
+    """Print the error of every case, and whether batches and chunks of other sizes give the same bits."""
+    from mrsim.bloch.cuda.device import simulated
+    from mrsim.bloch.cuda.engine import isochromat
+    from mrsim.bloch.reference import reference
+
+    n = 5 if simulated() else 300
+    found = {}
+    for name in CASES:
+        events = case_events(name)
+        coils = sensitivities(n, 3 if "anything" in name else 1)
+        expected = reference(spins(n), refined(events, 12) if "anything" in name else events, coils, 2)
+        signal = isochromat(spins(n), events, coils, 2, work=small_work() if simulated() else None)
+        found[name] = float(np.abs(signal - expected).max() / np.abs(expected).max())
+    events, coils = case_events("spin-echo, equilibrium"), sensitivities(n, 2)
+    answers = [
+        isochromat(spins(n), events, coils, 2, work=small_work(m, b)) for m, b in ((8, 1e3), (16, 1e5))
+    ]
+    found["same bits"] = float(np.array_equal(*answers))
+    print(json.dumps(found))
+
+
+def run(simulator):
+    environment = {k: v for k, v in os.environ.items() if k != "NUMBA_ENABLE_CUDASIM"}
+    path = os.pathsep.join([str(REPOSITORY), environment.get("PYTHONPATH", "")])
+    environment |= {"PYTHONPATH": path} | ({"NUMBA_ENABLE_CUDASIM": "1"} if simulator else {})
+    command = [sys.executable, "-W", "error::RuntimeWarning", __file__]
+    done = subprocess.run(
+        command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def gpu_here():
+    from numba import cuda
+
+    return cuda.is_available()
+
+
+@pytest.fixture(scope="module")
+def in_simulator():
+    return run(simulator=True)
+
+
+@pytest.fixture(scope="module")
+def on_gpu():
+    if not gpu_here():
+        pytest.skip("no NVIDIA GPU on this machine")
+    return run(simulator=False)
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_simulated_gpu_agrees_with_the_reference(in_simulator, name):
+    assert in_simulator[name] < TOLERANCE
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_gpu_agrees_with_the_reference(on_gpu, name):
+    assert on_gpu[name] < TOLERANCE
+
+
+def test_batches_and_chunks_do_not_change_a_bit(in_simulator):
+    assert in_simulator["same bits"] == 1.0
+
+
+def test_gpu_result_does_not_depend_on_memory(on_gpu):
+    assert on_gpu["same bits"] == 1.0
+
+
+@pytest.mark.skipif(gpu_here(), reason="this machine has a GPU")
+def test_a_machine_without_a_gpu_is_told_in_one_sentence():
+    from mrsim.bloch.cuda.engine import isochromat
+
+    with pytest.raises(ValueError, match=r"^device must be 'cpu' on this machine, got 'cuda': no NVIDIA GPU"):
+        isochromat(spins(2), anything(1), sensitivities(2, 1), 1)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "told"),
+    [
+        ("CudaAPIError", "[2] Call to cuMemAlloc results in CUDA_ERROR_OUT_OF_MEMORY", "GPU memory must"),
+        ("CudaAPIError", "[222] cuLinkAddData: CUDA_ERROR_UNSUPPORTED_PTX_VERSION", "driver must be as new"),
+        ("LinkerError", "ptxas application ptx input; Unsupported .version 9.1", "driver must be as new"),
+        ("NvvmSupportError", "libNVVM cannot be found.\nTry: conda install", "compiler libraries"),
+        ("CudaSupportError", "Error at driver init:\nunknown error (999)", "GPU must work"),
+    ],
+)
+def test_errors_of_cuda_become_one_sentence(kind, text, told):
+    from mrsim.bloch.cuda.device import GpuError, explained
+
+    with pytest.raises(GpuError, match=told) as caught, explained():
+        raise type(kind, (Exception,), {})(text)
+    assert "\n" not in str(caught.value)
+
+
+def test_other_errors_pass_through():
+    from mrsim.bloch.cuda.device import explained
+
+    with pytest.raises(KeyError), explained():
+        raise KeyError("a mistake of ours")
+
+
+if __name__ == "__main__":
+    main()
