@@ -16,6 +16,11 @@ def sequence(ny, nx, **more):
     return SpinEcho(rf="ideal", fov=(ny * PX, nx * PX), matrix=(ny, nx), **more)
 
 
+def pixels_per_hertz(scan):
+    """Displacement along the readout per off-resonance: 1 / (bandwidth as played), dwell lying on a raster."""
+    return scan.readout_duration
+
+
 def image(kspace):
     centred = np.fft.ifft2(np.fft.ifftshift(kspace, axes=(-2, -1)), norm="ortho")
     return np.fft.fftshift(centred, axes=(-2, -1))
@@ -63,16 +68,18 @@ def test_disk(make_spins):
 
 @pytest.mark.parametrize("engine", ["cartesian", "isochromat", "reference"])
 @pytest.mark.parametrize(
-    ("freq", "n", "bandwidth", "pixels"),
+    ("freq", "n", "bandwidth", "pixels", "raster"),
     [
-        (220.0, 256, 100e3 / 256, 0.5632),
-        (440.0, 64, 390.625, 1.1264),
-        (-3.4e-6 * GAMMA_BAR * 1.5, 64, 130.0, -217.145140 / 130),  # fat at 1.5 T
+        (220.0, 256, 100e3 / 256, 0.5632, 0.0),
+        (440.0, 64, 390.625, 1.1264, 0.0),
+        (-3.4e-6 * GAMMA_BAR * 1.5, 64, 130.0, -217.145140 / 130, 4e-4),  # fat at 1.5 T
     ],
 )
-def test_off_resonance_displaces_along_the_readout(make_spins, engine, freq, n, bandwidth, pixels):
-    """By f / (Hz per pixel) towards +x where f > 0, without a phase of the echo."""
+def test_off_resonance_displaces_along_the_readout(make_spins, engine, freq, n, bandwidth, pixels, raster):
+    """By f / (Hz per pixel) towards +x where f > 0, without a phase of the echo; dwell on its raster."""
     scan = sequence(4, n, bandwidth=bandwidth)
+    assert freq * pixels_per_hertz(scan) == pytest.approx(pixels, rel=max(raster, 1e-7))
+    pixels = freq * pixels_per_hertz(scan)
     off = simulate(make_spins(2 * PX, -PX, freq=freq, **STILL), scan, engine=engine)
     moved = simulate(make_spins((2 + pixels) * PX, -PX, **STILL), scan, engine=engine)
     peak = float(np.abs(moved).max())
@@ -80,13 +87,15 @@ def test_off_resonance_displaces_along_the_readout(make_spins, engine, freq, n, 
 
 
 def test_off_resonance_by_whole_pixels_moves_the_image_and_keeps_it_real(make_spins):
-    pixels = image(simulate(make_spins(PX, 2 * PX, freq=3 * 130.0, **STILL), sequence(9, 12))[0])
+    scan = sequence(9, 12)
+    off = make_spins(PX, 2 * PX, freq=3 / pixels_per_hertz(scan), **STILL)
+    pixels = image(simulate(off, scan)[0])
     expected = np.zeros((9, 12))
     expected[4 + 2, 6 + 1 + 3] = 1
     assert pixels == pytest.approx(expected, abs=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(8, 10), (7, 9)])
+@pytest.mark.parametrize("shape", [(8, 12), (7, 13)])
 def test_a_uniform_object_shows_the_closed_form(make_spins, shape):
     """Spins of half a pixel that fill the field of view: every pixel is the GM signal, real and positive."""
     ny, nx = shape

@@ -12,7 +12,13 @@ FACTORISE = {
     "spin-echo": {"te": 20e-3, "tr": 0.5, "bandwidth": 800.0},
     "gre": {},
     "bssfp": {},
-    "turbo-spin-echo": {"echo_train": 3, "te": 20e-3},
+    "turbo-spin-echo": {
+        "echo_train": 3,
+        "effective_echo": 2,
+        "te": 28e-3,
+        "bandwidth": 800.0,
+        "refocusing": 2.2,
+    },
     "inversion-recovery": {},
 }
 
