@@ -19,7 +19,7 @@ SAME_TIME = 1e-9  # [s] what is closer than this happens at once
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class Trajectory:
-    """What each receiver sample of a sequence sees of the gradients, samples in the order in which they are taken.
+    """What each receiver sample of a sequence sees of the gradients, in the order of time.
 
     adc : (sample,) int receiver window that the sample belongs to
     event : (sample,) int event in which it is taken
@@ -49,8 +49,8 @@ class Events:
     gradient : (event, 2, 3) [T/m] x, y, z of the image frame, at the start and at the end of the event
     pulse : (event,) int row of `pulses` that is played during the event, -1 for none
     phase : (event,) [rad] added to the phase of the pulse; of a receiver, at the start of the event
-    frequency : (event,) [Hz] of pulse or receiver above that of the frame: from the start of the event on, its
-        phase turns as that of a spin with this off-resonance, -2 pi frequency t
+    frequency : (event,) [Hz] of pulse or receiver above that of the frame: from the start of the event on,
+        its phase turns as that of a spin with this off-resonance, -2 pi frequency t
     samples : (event,) int receiver samples, sample n at first + n * dwell from the start of the event
     first dwell : (event,) [s]
     adc : (event,) int receiver window that the samples belong to, 0, 1, ... in the order of time, -1 for none
@@ -69,8 +69,8 @@ class Events:
     steady_state : the first repetition is repeated without receiving until the magnetisation that it starts
         with no longer changes, in a frame that turns by `phase_step` from one repetition to the next
     phase_step : [rad] by which all phases grow per repetition, beyond what `phase` of the first holds
-    refocuses : the pathway that `Trajectory.clock` follows is the one that makes the signal, so that T2' decay
-        is exp(-|clock| / T2'); if not (as in bSSFP, where every pathway counts), T2' is left out
+    refocuses : the pathway that `Trajectory.clock` follows is the one that makes the signal: T2' decay is
+        exp(-|clock| / T2'); if not (as in bSSFP, where every pathway counts), T2' is left out
     """
 
     duration: Real
@@ -135,7 +135,9 @@ class Events:
         if on.size and (windows[0] != 0 or not np.isin(np.diff(windows), (0, 1)).all()):
             raise ValueError("adc must number the receiver windows 0, 1, ... in the order of time")
         if self.place.size not in (0, self.n_samples):
-            raise ValueError(f"place must hold one number for each of {self.n_samples} samples, got {self.place.size}")
+            raise ValueError(
+                f"place must hold one number for each of {self.n_samples} samples, got {self.place.size}"
+            )
         if self.place.size and not -1 <= self.place.min() <= self.place.max() < math.prod(self.matrix):
             raise ValueError(f"place must lie in -1 to {math.prod(self.matrix) - 1}, got {self.place.max()}")
 
@@ -169,12 +171,14 @@ class Events:
         return self.cut(int(self.start[0]), int(self.start[1]) if self.start.size > 1 else self.duration.size)
 
     def sorted_kspace(self, signal: NDArray[np.complexfloating]) -> NDArray[np.complexfloating]:
-        """k-space (coil, ky, kx) of signal (coil, sample): samples in their places, the mean where several share one.
+        """k-space (coil, ky, kx) of signal (coil, sample): samples in place, the mean where some share one.
 
         ValueError if the samples have no places.
         """
         if not self.place.size:
-            raise ValueError("sequence must sample a Cartesian grid to be sorted into k-space, got one that does not")
+            raise ValueError(
+                "sequence must sample a Cartesian grid to be sorted into k-space, got one that does not"
+            )
         size = math.prod(self.matrix)
         kept = self.place >= 0
         place = self.place[kept]

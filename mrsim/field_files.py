@@ -22,7 +22,7 @@ def read_field(path: str | Path) -> FieldMap:
     from nibabel.filebasedimages import ImageFileError
 
     try:
-        image = nibabel.as_closest_canonical(nibabel.load(path))
+        image = nibabel.as_closest_canonical(nibabel.load(path))  # type: ignore[no-untyped-call]
         values = np.asarray(image.get_fdata(dtype=np.float32))
     except (OSError, ImageFileError, EOFError, ValueError) as error:
         raise PhantomError(f"field map {path} cannot be read: {one_line(error)}") from error

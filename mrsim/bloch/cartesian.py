@@ -59,7 +59,13 @@ def cartesian(
     signal = np.zeros((coils.shape[0], n_shots, n_reads, nx), np.complex128)
     for read in range(n_reads):
         trains = _trains(events, prog, read)
-        spin = (contiguous(spins.position)[0], contiguous(spins.freq), contiguous(spins.tissue), each[read], coils)
+        spin = (
+            contiguous(spins.position)[0],
+            contiguous(spins.freq),
+            contiguous(spins.tissue),
+            each[read],
+            coils,
+        )
         rates = relaxation_rates(spins)
         for begin in range(0, bounds.size - 1, ROWS_AT_ONCE):
             part = bounds[begin : begin + ROWS_AT_ONCE + 1]
@@ -74,7 +80,8 @@ def cartesian(
 
 def _trains(events: Events, prog: Program, read: int) -> tuple[Array, Array]:
     """Of the trains of readout `read`: (train, 7) cycles per m and per Hz of the first sample and of a step,
-    time since the readout began, clock and side; (train, 4) skip, count, heads, tails."""
+    time since the readout began, clock and side; (train, 4) skip, count, heads, tails.
+    """
     kx = lines(events)[0][read]
     item = prog.item[prog.read[read]]
     index = np.arange(prog.trains[item], prog.trains[item + 1])
@@ -88,7 +95,7 @@ def _trains(events: Events, prog: Program, read: int) -> tuple[Array, Array]:
             np.abs(prog.clock[index]), prog.side[index],
         ]
     )  # fmt: skip
-    whole = np.column_stack([first, prog.count[index], prog.heads[index], prog.tails[index]])
+    whole = np.column_stack([first, prog.length[index], prog.heads[index], prog.tails[index]])
     return np.ascontiguousarray(real, np.float64), np.ascontiguousarray(whole, np.int64)
 
 
@@ -102,9 +109,7 @@ def _in_threads_over_lines(encode: Complex, line: NDArray[np.intp], rows: Comple
     )
 
 
-def _magnetisation(
-    spins: Spins, events: Events, prog: Program, clock: Real, n_sub: int
-) -> Complex:
+def _magnetisation(spins: Spins, events: Events, prog: Program, clock: Real, n_sub: int) -> Complex:
     """(readout, spin) M+ as each readout begins times the amplitude of the spin, without encoding and T2'."""
     z, height = contiguous(spins.position)[2], spins.cell[2]
     offset, share = sub_lattice(events, spins.cell, n_sub)
@@ -145,7 +150,8 @@ def _magnetisation(
 
 @kernel()
 def _sum_rows(
-    begin: int, end: int, bounds: Array, x: Array, freq: Array, tissue: Array, m: Array, coils: Array, rates: Array,
+    begin: int, end: int, bounds: Array, x: Array, freq: Array, tissue: Array, m: Array, coils: Array,
+    rates: Array,
     real: Array, whole: Array, rows: Array,
 ) -> None:  # fmt: skip
     """Sum the readouts of the rows `begin` to `end` of spins: rows (coil, row, sample) complex128.
@@ -193,7 +199,7 @@ def _load(
     at: int, n: int, x: Array, freq: Array, tissue: Array, m: Array, decays: Array, real: Array,
     cycles: Array, decay: Array, start: Array, echo: Array,
 ) -> None:  # fmt: skip
-    """Spins `at` to `at + n`: turns per sample, decays, and magnetisation with its phase at the first sample."""
+    """Spins `at` to `at + n`: turns per sample, decays, magnetisation with its phase at the first sample."""
     for s in range(n):
         f = np.float64(freq[at + s])
         cycles[s] = real[2] * x[at + s] + real[3] * f

@@ -19,8 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrsim.bloch.jit import kernel
-from mrsim.bloch.rotation import cos_sin
 from mrsim.bloch.pools import BoundPool, exchange
+from mrsim.bloch.rotation import cos_sin
 from mrsim.bloch.tasks import in_threads
 from mrsim.bloch.weights import amplitudes, box_share, sub_positions
 from mrsim.constants import GAMMA_BAR

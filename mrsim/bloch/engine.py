@@ -1,4 +1,4 @@
-"""acquire: spins and a sequence to the receiver's signal; simulate: to k-space; by the engine of your choice."""
+"""acquire: spins and a sequence to the receiver's signal; simulate: to k-space; by the engine you choose."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def acquire(
     engine: str = "auto",
     n_sub: SubPositions = SUB_POSITIONS,
 ) -> NDArray[np.complex64]:
-    """Signal (coil, sample) complex64 of `spins`, in the order of time, receiver phase applied, free of noise.
+    """Signal (coil, sample) complex64 of `spins`, in order of time, receiver phase applied, free of noise.
 
     coils : (coil, spin) complex64 receive sensitivity at each spin, or None for one uniform coil
     engine : "cartesian" (exact factorisation, fast), "nufft" (any trajectory whose encoding no pulse sees, to
@@ -91,7 +91,9 @@ def _check(engine: str, n_sub: SubPositions) -> None:
         raise ValueError(f"engine must be one of {', '.join(ENGINES)} or auto, got {engine!r}{hint}")
     counts = n_sub if isinstance(n_sub, tuple) else (n_sub,)
     if len(counts) not in (1, 3) or not all(1 <= n <= MAX_SUB_POSITIONS for n in counts):
-        raise ValueError(f"n_sub must be one count or three (x, y, z) in 1 to {MAX_SUB_POSITIONS}, got {n_sub}")
+        raise ValueError(
+            f"n_sub must be one count or three (x, y, z) in 1 to {MAX_SUB_POSITIONS}, got {n_sub}"
+        )
 
 
 def _sensitivity(coils: ArrayLike | None, n_spins: int) -> NDArray[np.complex64]:

@@ -1,4 +1,4 @@
-"""Whether a sequence factorises into a Bloch solution without encoding, a readout along x and a phase encode."""
+"""Whether a sequence factorises: a Bloch solution without encoding, a readout along x and a phase encode."""
 
 from __future__ import annotations
 

@@ -40,7 +40,8 @@ Real = NDArray[np.float64]
 
 
 def isochromat(
-    spins: Spins, events: Events, coils: NDArray[np.complex64], n_sub: SubPositions, *, tolerance: float = TOLERANCE
+    spins: Spins, events: Events, coils: NDArray[np.complex64], n_sub: SubPositions, *,
+    tolerance: float = TOLERANCE,
 ) -> NDArray[np.complex64]:  # fmt: skip
     """Signal (coil, sample) of `spins` of coils (coil, spin), receiver phase applied.
 
@@ -59,7 +60,9 @@ def isochromat(
         room, floats = bench(prog, tolerance), small()
         for at in range(begin, end, at_once):
             nodes, weight = _sub_spins(spins, events, coils, slice(at, min(end, at + at_once)), offset, share)
-            if not _play(prog, chunks(prog, nodes), nodes, weight, steady, room, floats, signal[begin // per_chunk]):
+            if not _play(
+                prog, chunks(prog, nodes), nodes, weight, steady, room, floats, signal[begin // per_chunk]
+            ):
                 raise ValueError("sequence must reach a steady state, got spins that nothing brings back")
 
     in_threads(chunk, total, per_chunk)
@@ -87,7 +90,7 @@ def _play(
     prog: Program, chunk: Chunks, nodes: Nodes, weight: Array, steady: float, bench: Bench, floats: Small,
     signal: Array,
 ) -> bool:  # fmt: skip
-    """Play the whole sequence to spins and add what they send to signal (coil, sample); False if never steady.
+    """Play the sequence to spins and add what they send to signal (coil, sample); False if never steady.
 
     weight : (coil, spin) complex128
     steady : [cycles] by which all phases grow per repetition of a steady state, NaN for equilibrium
@@ -122,7 +125,8 @@ def _play(
 
 @kernel()
 def _receive_train(
-    prog: Program, t: int, nodes: Nodes, at: int, n: int, echo: Array, weight: Array, bench: Bench, sent: Array,
+    prog: Program, t: int, nodes: Nodes, at: int, n: int, echo: Array, weight: Array, bench: Bench,
+    sent: Array,
     signal: Array, first: int,
 ) -> None:  # fmt: skip
     """Add what the block sends to train `t` of the readout whose first sample is `first`."""
@@ -131,7 +135,7 @@ def _receive_train(
         bench.train_tag[slot] = t
         _prepare_train(prog, t, nodes, at, n, bench)
     lead = bench.factor[precession(prog, nodes, at, n, bench, prog.lead[t])]
-    begin, count = first + prog.skip[t], prog.count[t]
+    begin, count = first + prog.skip[t], prog.length[t]
     for c in range(signal.shape[0]):
         weigh(echo, weight[c], at, n, sent)
         turn(sent[0], sent[1], n, lead)
@@ -156,4 +160,6 @@ def _prepare_train(prog: Program, t: int, nodes: Nodes, at: int, n: int, bench: 
             decay[s] = math.exp(-(nodes.rate[1, j] + side * nodes.rate[2, j]) * dwell)
             begin[s] = math.exp(-nodes.rate[2, j] * clock)
     heads, tails = prog.heads[t], prog.tails[t]
-    prepare_train(cycles, decay, begin, n, heads, tails, bench.tail[slot], bench.head[slot], bench.scratch[:6])
+    prepare_train(
+        cycles, decay, begin, n, heads, tails, bench.tail[slot], bench.head[slot], bench.scratch[:6]
+    )

@@ -53,7 +53,9 @@ def kernel(*, fast: bool = False, inline: bool = True) -> Callable[[Callable[...
     def compiled(function: Callable[..., Any]) -> Any:  # noqa: ANN401 - numba's dispatcher is not typed
         before, config.CACHE_DIR = config.CACHE_DIR, _FOLDER
         try:
-            return njit(cache=True, nogil=True, fastmath=FAST if fast else False, forceinline=inline)(function)
+            return njit(cache=True, nogil=True, fastmath=FAST if fast else False, forceinline=inline)(
+                function
+            )
         finally:
             config.CACHE_DIR = before
 

@@ -10,10 +10,8 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
-
 from mrsim.bloch.jit import kernel
-from mrsim.bloch.nodes import BLOCK, Bench, Nodes
+from mrsim.bloch.nodes import Bench, Nodes
 from mrsim.bloch.program import PULSE, Program
 from mrsim.bloch.pulses import pulse_operator
 from mrsim.bloch.rotation import cos_sin
@@ -85,7 +83,7 @@ def decays(prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, time: int
 
 @kernel()
 def precession(prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, interval: int) -> int:
-    """Slot that holds what M+ is multiplied by in a distinct interval, closed form: rotation and decay commute."""
+    """Slot that holds what a distinct interval multiplies M+ by, closed form: rotation and decay commute."""
     slot = prog.interval_slot[interval]
     if bench.factor_tag[slot] != interval:
         bench.factor_tag[slot] = interval
@@ -148,7 +146,9 @@ def _merge(m: Array, members: int, n: int, transverse: float, mean: Array) -> in
 
 
 @kernel(inline=False)
-def walk(prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, begin: int, end: int, members: int) -> int:
+def walk(
+    prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, begin: int, end: int, members: int
+) -> int:
     """Take the spins `at` to `at + n` through the steps `begin` to `end`.
 
     members : size of the crusher ensemble now, 1 or prog.members; returned: afterwards

@@ -53,7 +53,7 @@ class Program(NamedTuple):
     trains : (readout + 1,) first train of each distinct readout
     lead : (train,) interval from the start of the readout to the first sample of the train
     skip : (train,) samples of the readout before the train
-    count : (train,) its samples, cut into `heads` times `tails` (train,) at most; train_slot (train,)
+    length : (train,) its samples, cut into `heads` times `tails` (train,) at most; train_slot (train,)
     clock : (train,) [s] of its first sample, negative in trains before an echo; 0 where T2' is left out
     side : (train,) +1 or -1 where T2' decays or grows back during the train, 0 where it is left out
     step_moment : (train, 3) [1/m] from sample to sample; dwell (train,) [s]
@@ -86,7 +86,7 @@ class Program(NamedTuple):
     trains: Index
     lead: Index
     skip: Index
-    count: Index
+    length: Index
     heads: Index
     tails: Index
     train_slot: Index
@@ -192,7 +192,7 @@ def _kinds(events: Events) -> Index:
 
 
 def _merged(events: Events, kind: Index) -> Index:
-    """Number the steps: runs of FREE, and of SAMPLES with what is FREE among them, are one step each.
+    """Give each step its number: one to a run of FREE, and of SAMPLES with what is FREE among them.
 
     A run ends after a crusher or spoiler, and where a repetition begins.
     """
@@ -222,7 +222,7 @@ def _pulses(events: Events, at: Index) -> dict[str, Any]:
     shapes, which = _distinct_shapes(events)
     rate = GAMMA_BAR * events.gradient[at].reshape(-1, 6)
     frequency = events.frequency[at]
-    rows = np.column_stack((which[events.pulse[at]], frequency, rate))
+    rows: Real = np.column_stack((which[events.pulse[at]].astype(np.float64), frequency, rate))
     distinct, item = _distinct(rows, np.array([1.0, 1e-6] + [RATE] * 6))
     played = [shapes[int(row[0])] for row in distinct]
     phase = events.phase[at] / (2 * np.pi)
@@ -242,7 +242,8 @@ def _pulses(events: Events, at: Index) -> dict[str, Any]:
 def _distinct_shapes(events: Events) -> tuple[list[Any], Index]:
     """Pulses that differ, and which of them each of `events.pulses` is."""
     shapes: dict[tuple[bytes, float], int] = {}
-    found, which = [], np.zeros(len(events.pulses) + 1, np.int64)
+    found: list[Any] = []
+    which = np.zeros(len(events.pulses) + 1, np.int64)
     for i, pulse in enumerate(events.pulses):
         key = (pulse.nutation.tobytes(), pulse.dt)
         if key not in shapes:
@@ -265,7 +266,9 @@ def _readouts(events: Events, at: Index, clock: Real) -> dict[str, Any]:
         for end in (echo, n):
             if end > begin:
                 t = row[3] + begin * row[4]
-                trains.append((*row[:3] * t, t, begin, end - begin, row[5] + begin * row[4], *row[:3], row[4]))
+                trains.append(
+                    (*row[:3] * t, t, begin, end - begin, row[5] + begin * row[4], *row[:3], row[4])
+                )
                 begin = end
         bounds.append(len(trains))
     table = np.array(trains).reshape(-1, 11)
@@ -277,7 +280,7 @@ def _readouts(events: Events, at: Index, clock: Real) -> dict[str, Any]:
         "trains": np.array(bounds, np.int64),
         "lead_moment": table[:, :4],
         "skip": table[:, 4].astype(np.int64),
-        "count": table[:, 5].astype(np.int64),
+        "length": table[:, 5].astype(np.int64),
         "heads": shape[:, 0].copy(),
         "tails": shape[:, 1].copy(),
         "train_slot": _slots(uses, table.shape[0], MOST_TRAINS),
@@ -322,7 +325,7 @@ def _partial(events: Events, event: Index, t: Real) -> Real:
 def _settled(
     pulse: NDArray[np.bool_], crusher: NDArray[np.bool_], spoil: NDArray[np.bool_], start: Index
 ) -> NDArray[np.bool_]:
-    """Steps after which only precession and readouts come before the next spoiler of the same repetition."""
+    """Tell after which steps only precession and readouts come before the next spoiler of a repetition."""
     n = pulse.size
     spoiled, mixed = _next(spoil, n), _next(pulse | crusher, n)
     end = start[1:][np.searchsorted(start[1:], np.arange(n), side="right")] if n else spoiled

@@ -26,14 +26,15 @@ Array = Any
 
 @kernel(fast=True)
 def _half_turns(
-    op: Array, n: int, x: float, y: float, at: float, tilt: Array, b1: Array, bz: Array, slope: Array, e: Array,
+    op: Array, n: int, x: float, y: float, at: float, tilt: Array, b1: Array, bz: Array, slope: Array,
+    e: Array,
     begins: bool,
 ) -> None:  # fmt: skip
     """Let one piece of RF act on the operators (12, spin).
 
     x y : [rad] half of its nutation
     at : pieces from the centre of the first one to that of this one
-    bz slope : (spin,) [rad] half of the precession in the first piece, and what it grows by from piece to piece
+    bz slope : (spin,) [rad] half of the precession in the first piece, and its growth from piece to piece
     tilt : (spin,) turn of the axis by a changing gradient
     b1 : (2, spin) relative transmit field
     e : (6, spin) decay by R1 and R2 in a sixth, a third and two thirds of the piece
@@ -75,7 +76,9 @@ def _relax(op: Array, n: int, e: Array) -> None:
 
 
 @kernel()
-def _pieces(nutation: Array, dt: float, b1: float, freq: float, change: float, rate: float, tolerance: float) -> int:
+def _pieces(
+    nutation: Array, dt: float, b1: float, freq: float, change: float, rate: float, tolerance: float
+) -> int:
     """Into how many pieces to divide each step, so that the error of the pulse stays below `tolerance`.
 
     With theta the nutation of a step, phi its whole angle, rho the relaxation and delta the growth of the
@@ -87,7 +90,14 @@ def _pieces(nutation: Array, dt: float, b1: float, freq: float, change: float, r
 
     b1 freq change rate : largest |B1|, off-resonance [Hz], change of it in a step [Hz], and R1 or R2 [1/s]
     """
-    turn, delta, rho, peak, fourth, second = 2 * math.pi * freq * dt, 2 * math.pi * change * dt, rate * dt, 0.0, 0.0, 0.0
+    turn, delta, rho, peak, fourth, second = (
+        2 * math.pi * freq * dt,
+        2 * math.pi * change * dt,
+        rate * dt,
+        0.0,
+        0.0,
+        0.0,
+    )
     for i in range(nutation.size):
         theta = b1 * abs(nutation[i])
         phi = math.sqrt(theta * theta + turn * turn)

@@ -46,7 +46,8 @@ def _step(cycles: Array, decay: Array, n: int, z: Array) -> None:
 
 @kernel()
 def prepare_train(
-    cycles: Array, decay: Array, begin: Array, n: int, heads: int, tails: int, tail: Array, head: Array, work: Array
+    cycles: Array, decay: Array, begin: Array, n: int, heads: int, tails: int, tail: Array, head: Array,
+    work: Array,
 ) -> None:  # fmt: skip
     """Tables of a train of a block of spins, good for every line with the same readout.
 
@@ -60,8 +61,10 @@ def prepare_train(
 
 
 @kernel()
-def receive(m: Array, n: int, heads: int, tails: int, tail: Array, head: Array, scaled: Array, sums: Array) -> None:
-    """Add what spins of magnetisation m (2, spin) at the first sample send: sums (heads * tails,) complex128."""
+def receive(
+    m: Array, n: int, heads: int, tails: int, tail: Array, head: Array, scaled: Array, sums: Array
+) -> None:
+    """Add to sums (heads * tails,) complex128 what spins of m (2, spin) at the first sample send."""
     _scale_heads(head, m, n, heads, scaled)
     for b in range(0, heads, TILE):
         for j in range(0, tails, TILE):
@@ -78,7 +81,9 @@ def weigh(m: Array, weight: Array, at: int, n: int, out: Array) -> None:
 
 
 @kernel(fast=True)
-def _powers(z: Array, start: Array, n: int, heads: int, tails: int, tail: Array, head: Array, work: Array) -> None:
+def _powers(
+    z: Array, start: Array, n: int, heads: int, tails: int, tail: Array, head: Array, work: Array
+) -> None:
     """Powers of the step, by recurrence in float64, stored in float32.
 
     z : (2, spin) step

@@ -59,7 +59,9 @@ class Isochromats:
     weight: NDArray[np.complex128]
 
 
-def reference(spins: Spins, events: Events, coils: NDArray[np.complex64], n_sub: int) -> NDArray[np.complex64]:
+def reference(
+    spins: Spins, events: Events, coils: NDArray[np.complex64], n_sub: int
+) -> NDArray[np.complex64]:
     """Signal (coil, sample) of `spins` of coils (coil, spin)."""
     return receive(isochromats(spins, events, coils, n_sub), events).astype(np.complex64)
 
@@ -86,7 +88,9 @@ def isochromats(spins: Spins, events: Events, coils: NDArray[np.complex64], n_su
 
 def receive(spins: Isochromats, events: Events) -> NDArray[np.complex128]:
     """Signal (coil, sample) complex128 of point spins."""
-    members = 2 * int(events.crusher.sum() if events.start.size == 1 else _crushers_per_repetition(events)) + 1
+    members = (
+        2 * int(events.crusher.sum() if events.start.size == 1 else _crushers_per_repetition(events)) + 1
+    )
     state = State(m=np.zeros((3, members, spins.freq.size)))
     state.m[2] = 1.0
     if events.steady_state:

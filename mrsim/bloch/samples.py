@@ -48,7 +48,7 @@ class Chunks(NamedTuple):
 
 
 class Small(NamedTuple):
-    """A block of spins in float32: position and off-resonance (4, spin), R2 and R2' (2, spin), what it sends."""
+    """A block of spins in float32: position and off-resonance (4, spin), R2 and R2' (2, spin), signal."""
 
     where: NDArray[np.float32]
     rate: NDArray[np.float32]
@@ -112,7 +112,8 @@ def load(nodes: Nodes, at: int, n: int, spins: Small) -> None:
 
 @kernel()
 def receive_window(
-    chunk: Chunks, window: int, nodes: Nodes, at: int, n: int, m: Array, weight: Array, spins: Small, out: Array
+    chunk: Chunks, window: int, nodes: Nodes, at: int, n: int, m: Array, weight: Array, spins: Small,
+    out: Array,
 ) -> None:  # fmt: skip
     """Add what the spins `at` to `at + n` send in a window to out (coil, sample) complex128.
 
@@ -126,7 +127,9 @@ def receive_window(
             _weigh(spins.middle, weight[c], at, n, spins.sent)
             for j in range(chunk.bounds[i], chunk.bounds[i + 1]):
                 if c == 0 or out.shape[0] > 1:
-                    _phasors(chunk.delta[j], spins.where, spins.rate, np.float32(chunk.side[i]), n, spins.phasor)
+                    _phasors(
+                        chunk.delta[j], spins.where, spins.rate, np.float32(chunk.side[i]), n, spins.phasor
+                    )
                 out[c, j - begin] += _sum(spins.sent, spins.phasor, n)
 
 

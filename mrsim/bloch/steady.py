@@ -23,7 +23,7 @@ Array = Any
 
 @kernel(inline=False)
 def settle(prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, cycles: float) -> int:
-    """Put bench.m into the steady state with which the first repetition starts; size of the ensemble, 0 if none.
+    """Put bench.m into the steady state that the first repetition starts from; ensemble size, 0 if none.
 
     cycles : that all phases grow by from one repetition to the next
     """
@@ -40,7 +40,9 @@ def settle(prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, cycles: f
 
 
 @kernel()
-def _settle_spoiled(prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, cycles: float, spoiler: int) -> int:
+def _settle_spoiled(
+    prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, cycles: float, spoiler: int
+) -> int:
     """Mz behind the spoiler goes to a Mz + b in a repetition, so b / (1 - a) repeats itself."""
     m, offset, members = bench.m, np.empty(BLOCK), 1
     for trial in range(3):
@@ -64,7 +66,9 @@ def _settle_spoiled(prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, 
 
 
 @kernel()
-def _settle_driven(prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, cycles: float, members: int) -> bool:
+def _settle_driven(
+    prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, cycles: float, members: int
+) -> bool:
     """Solve (1 - A) M = b for every spin and member."""
     m, found = bench.m, np.empty((4, 3, members, BLOCK))
     for trial in range(4):

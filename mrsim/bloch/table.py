@@ -2,8 +2,8 @@
 encoding.
 
 The repetition is walked through for nodes at x = y = 0, where encoding gradients do nothing, in its steady
-state. The slice profile comes from Gauss-Legendre nodes across the cell of a spin. Tables are kept: slices of a
-subject compute them once. What is computed does not depend on what is kept, to the last bit.
+state. The slice profile comes from Gauss-Legendre nodes across the cell of a spin. Tables are kept: slices of
+a subject compute them once. What is computed does not depend on what is kept, to the last bit.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def node_step(events: Events) -> float:
 def transverse(
     events: Events, z: Real, weight: Real, freq: tuple[float, float], r1: Real, r2: Real
 ) -> tuple[NDArray[np.complex128], float]:
-    """Table of M+ as each readout of a repetition begins, without T2' and without the phase of the clock there.
+    """Table of M+ as each readout of a repetition begins, without T2' and the phase of the clock there.
 
     z : (level, sub) [m] nodes across the cell of each level of z, weight (level, sub) their shares
     freq : smallest and largest off-resonance [Hz] that will be looked up

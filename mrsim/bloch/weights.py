@@ -43,7 +43,7 @@ def sub_positions(events: Events, height: float, n_sub: int) -> tuple[Real, Real
 
 
 def sub_lattice(events: Events, cell: tuple[float, float, float], n_sub: SubPositions) -> tuple[Real, Real]:
-    """Offsets (3, sub) [m] from the centre of a cell and their shares (sub,): Gauss-Legendre nodes in x, y, z."""
+    """Offsets (3, sub) [m] from a cell's centre and their shares (sub,): Gauss-Legendre nodes in x, y, z."""
     nx, ny, nz = n_sub if isinstance(n_sub, tuple) else (1, 1, n_sub)
     axes = [np.polynomial.legendre.leggauss(n) for n in (nx, ny)]
     (x, wx), (y, wy) = ((at * side / 2, share / 2) for (at, share), side in zip(axes, cell[:2], strict=True))

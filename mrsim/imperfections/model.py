@@ -39,7 +39,8 @@ def _parameter(default: Any, unit: str, text: str) -> Any:  # noqa: ANN401 - of 
 class Imperfections:
     """What is wrong with a scanner, and what tissue and patient do besides relaxing; nothing by default.
 
-    B0 map, chemical shift, T2' and receive coils belong to the object and the scanner and are not listed here.
+    B0 map, chemical shift, T2' and receive coils belong to the object and the scanner and are not listed
+    here.
     """
 
     drift: float = _parameter(0.0, "Hz/s", "drift of the main field")

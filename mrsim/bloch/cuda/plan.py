@@ -112,10 +112,10 @@ def _bounds(rows: Index, most: int) -> Iterator[tuple[int, int]]:
 
 def _products(prog: Program, coils: int, tile: Tile) -> NDArray[np.bool_]:
     """(train,) whether enough lines share a train for a matrix product."""
-    uses = np.zeros(prog.count.size, np.int64)
+    uses = np.zeros(prog.length.size, np.int64)
     for item in prog.item[prog.read[prog.kind[prog.read] == TRAIN]]:
         uses[prog.trains[item] : prog.trains[item + 1]] += 1
-    heads = -(-prog.count // tile.width)
+    heads = -(-prog.length // tile.width)
     return np.asarray(uses * coils * heads * FEWEST_ROWS >= tile.threads)
 
 
@@ -135,7 +135,7 @@ def _read(prog: Program, r: int, row: int, products: NDArray[np.bool_]) -> Sampl
     parts = [Samples(row=np.zeros(0), k=np.zeros((4, 0)), clock=np.zeros(0), at=np.zeros(0))]
     for i, t in enumerate(range(prog.trains[item], prog.trains[item + 1])):
         if not products[t]:
-            n = np.arange(prog.count[t])
+            n = np.arange(prog.length[t])
             step_k = np.append(prog.step_moment[t], prog.dwell[t])
             clock = np.abs(prog.clock[t] + n * prog.dwell[t]) * abs(prog.side[t])
             at = first + prog.skip[t] + n
@@ -157,7 +157,7 @@ def _groups(
                         (int(rows[r] - rows[a]) + i, int(prog.sample[r] + prog.skip[t]))
                     )
     for t, found in lines.items():
-        count = int(prog.count[t])
+        count = int(prog.length[t])
         total = -(-count // tile.width)
         for head in range(0, total, tile.heads):
             heads = min(tile.heads, total - head)
