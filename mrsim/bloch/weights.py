@@ -21,10 +21,9 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 
 
 def amplitudes(spins: Spins, events: Events) -> Real:
-    """(tissue,) k-space amplitude of a spin with M+ = 1: PD * cell volume / pixel volume, orthonormal
-    transform.
+    """(tissue,) k-space amplitude of a spin with M+ = 1: PD * cell volume / pixel volume.
 
-    A pixel filled with PD 1 then has the magnitude of the closed form in the image. Points have the amplitude
+    The transform is orthonormal. A pixel filled with PD 1 then has the magnitude of the closed form in the image. Points have the amplitude
     PD of a pixel each.
     """
     share = 1.0 if spins.cell == POINT else math.prod(spins.cell) / events.pixel_volume
