@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -62,7 +62,7 @@ def measure(
     played = imperfections.of_events(events)
     dynamics = _with(imperfections.dynamics(spins, played, plane, tissues, field_strength), motion)
     if dynamics is None and engine != "dynamic":
-        name, reason = choose_engine(played) if engine == "auto" else (engine, "asked for")
+        name, reason = choose_engine(played, device) if engine == "auto" else (engine, "asked for")
         run = _static(name, device, n_sub)
     else:
         name, reason = _only_dynamic(engine, device)
@@ -99,10 +99,9 @@ Run = Callable[["Spins", Events, Signal], Signal]
 
 
 def _static(engine: str, device: str, n_sub: SubPositions) -> Run:
-    options: dict[str, Any] = {"engine": engine, "n_sub": n_sub}
-    if device != "cpu":
-        options["device"] = device
-    return lambda spins, events, coils: acquire(spins, events, coils=coils, **options)
+    return lambda spins, events, coils: acquire(
+        spins, events, coils=coils, engine=engine, n_sub=n_sub, device=device
+    )
 
 
 def _dynamic(dynamics: Dynamics | None, n_sub: SubPositions) -> Run:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from phantoms.phantom import Spins
 
 ENGINES = ("cartesian", "nufft", "isochromat", "reference")
+DEVICES = ("cpu", "cuda")
 MAX_SUB_POSITIONS = 4096
 
 
@@ -35,6 +36,7 @@ def acquire(
     coils: ArrayLike | None = None,
     engine: str = "auto",
     n_sub: SubPositions = SUB_POSITIONS,
+    device: str = "cpu",
 ) -> NDArray[np.complex64]:
     """Signal (coil, sample) complex64 of `spins`, in order of time, receiver phase applied, free of noise.
 
@@ -43,15 +45,15 @@ def acquire(
         1e-5), "isochromat" (every spin through every event), "reference" (the same in NumPy, for small cases)
         or "auto" (see `choose_engine`)
     n_sub : nodes across the cell of each spin, in z or (x, y, z): slice profile and dephasing
+    device : "cpu", or "cuda" for the isochromat engine on an NVIDIA GPU (docs/gpu.md)
     """
     events = sequence if isinstance(sequence, Events) else sequence.events()
-    _check(engine, n_sub)
+    _check(engine, n_sub, device)
     sensitivity = _sensitivity(coils, spins.tissue.size)
     if not spins.tissue.size:
         return np.zeros((sensitivity.shape[0], events.n_samples), np.complex64)
-    name = choose_engine(events)[0] if engine == "auto" else engine
-    run: Callable[..., NDArray[np.complex64]] = getattr(import_module(f"mrsim.bloch.{name}"), name)
-    return run(spins, events, sensitivity, n_sub)
+    name = choose_engine(events, device)[0] if engine == "auto" else engine
+    return _run(name, device)(spins, events, sensitivity, n_sub)
 
 
 def simulate(
@@ -61,18 +63,21 @@ def simulate(
     coils: ArrayLike | None = None,
     engine: str = "auto",
     n_sub: SubPositions = SUB_POSITIONS,
+    device: str = "cpu",
 ) -> NDArray[np.complex64]:
     """k-space (coil, ky, kx) complex64 of `spins`, centred, orthonormal, free of noise; see `acquire`.
 
     An on-resonance spin echo has a real positive image: a pixel filled with PD 1 shows the closed form.
     """
     events = sequence if isinstance(sequence, Events) else sequence.events()
-    signal = acquire(spins, events, coils=coils, engine=engine, n_sub=n_sub)
+    signal = acquire(spins, events, coils=coils, engine=engine, n_sub=n_sub, device=device)
     return np.asarray(events.sorted_kspace(signal), np.complex64)
 
 
-def choose_engine(sequence: Sequence | Events) -> tuple[str, str]:
+def choose_engine(sequence: Sequence | Events, device: str = "cpu") -> tuple[str, str]:
     """Name of the fastest engine that is exact for a sequence, and why it is that one."""
+    if device == "cuda":
+        return "isochromat", "the GPU takes every spin through every event"
     from mrsim.bloch import factorise, segments
 
     events = sequence if isinstance(sequence, Events) else sequence.events()
@@ -84,11 +89,29 @@ def choose_engine(sequence: Sequence | Events) -> tuple[str, str]:
     return "nufft", "no pulse sees the encoding, so that few transforms make the signal, to 1e-5"
 
 
-def _check(engine: str, n_sub: SubPositions) -> None:
+def _run(engine: str, device: str) -> Callable[..., NDArray[np.complex64]]:
+    """Load an engine; only that which is used."""
+    module = f"mrsim.bloch.{engine}" if device == "cpu" else "mrsim.bloch.cuda.engine"
+    try:
+        found: Callable[..., NDArray[np.complex64]] = getattr(import_module(module), engine)
+    except ImportError as error:
+        if device == "cpu":
+            raise
+        raise ValueError(
+            "device 'cuda' must have Numba's CUDA target, got none: pip install 'numba-cuda[cu13]'"
+        ) from error
+    return found
+
+
+def _check(engine: str, n_sub: SubPositions, device: str) -> None:
     if engine not in (*ENGINES, "auto"):
         near = get_close_matches(engine, ENGINES, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise ValueError(f"engine must be one of {', '.join(ENGINES)} or auto, got {engine!r}{hint}")
+    if device not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {device!r}")
+    if device == "cuda" and engine not in ("auto", "isochromat"):
+        raise ValueError(f"engine must be isochromat or auto on the device cuda, got {engine!r}")
     counts = n_sub if isinstance(n_sub, tuple) else (n_sub,)
     if len(counts) not in (1, 3) or not all(1 <= n <= MAX_SUB_POSITIONS for n in counts):
         raise ValueError(

@@ -25,11 +25,21 @@ def simulated() -> bool:
 
 
 def require_gpu() -> None:
-    """Raise GpuError if there is no NVIDIA GPU with a driver."""
-    if not cuda.is_available():
-        raise GpuError(
-            "device must be 'cpu' on this machine, got 'cuda': no NVIDIA GPU with a driver was found"
-        )
+    """Raise GpuError if there is no NVIDIA GPU with a driver, or no compiler for it."""
+    if cuda.is_available():
+        return
+    if _driver_found():
+        raise GpuError(f"device 'cuda' must have the CUDA compiler libraries, got none: {INSTALL}")
+    raise GpuError("device must be 'cpu' on this machine, got 'cuda': no NVIDIA GPU with a driver was found")
+
+
+def _driver_found() -> bool:
+    from numba.cuda.cudadrv.driver import driver
+
+    try:
+        return bool(driver.is_available)
+    except Exception:  # whatever a broken driver raises
+        return False
 
 
 def free_memory() -> float:

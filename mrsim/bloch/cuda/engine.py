@@ -8,7 +8,8 @@ lie in it are summed over the spins. Memory is bounded by the batch and the chun
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from threading import Lock
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 Array = Any
 SLAB = 128  # spins in shared memory of the one-by-one readout, at most
+ONE_AT_A_TIME = Lock()  # threads with slices of their own would each take the memory that they find free
 
 
 class Cloud(NamedTuple):
@@ -188,7 +190,7 @@ def isochromat(
     GpuError (a ValueError) in one sentence without a GPU, with too old a driver, or out of memory.
     """
     require_gpu()
-    with explained():
+    with ONE_AT_A_TIME, explained():
         signal = _signal(spins, events, coils, n_sub, tolerance, work or Work())
     if not np.isfinite(signal).all():
         raise ValueError("sequence must reach a steady state, got spins that nothing brings back")
@@ -214,12 +216,8 @@ def _signal(
     if events.steady_state:
         cycles = events.phase_step / (2 * math.pi)
     batch = _batch(prog, total, coils.shape[0], work)
-    player: Player | None = None
+    player = _player(prog, parts, batch, signal, work)
     for begin in range(0, total, batch):
-        size = _whole(min(batch, total - begin), work.tile.spins)
-        if player is None or size != player.count.size:
-            player = None  # frees its memory
-            player = _player(prog, parts, size, signal, work)
         spread[player.grid](cloud, begin, total, player.nodes)
         player.play(cycles)
     found = signal.copy_to_host()
@@ -265,16 +263,12 @@ def _cloud(
     )
 
 
-def _whole(nodes: int, spins: int) -> int:
-    """Nodes of whole slices."""
-    return -(-nodes // spins) * spins
-
-
 def _batch(prog: Program, total: int, coils: int, work: Work) -> int:
-    """Nodes of a batch, whose own arrays take a quarter of the memory."""
+    """Nodes of each batch, in whole slices; their own arrays take a quarter of the memory."""
     each = 72 + 8 * coils + 96 * int(prog.pulse_slot.max(initial=0)) + 124 * prog.members
-    most = int(_memory(work) / 4 // each)
-    return _whole(min(total, work.nodes, max(work.tile.spins, most - work.tile.spins)), work.tile.spins)
+    most = max(1, min(work.nodes, int(_memory(work) / 4 // each)) // work.tile.spins)  # slices
+    slices = -(-total // work.tile.spins)
+    return -(-slices // -(-slices // most)) * work.tile.spins
 
 
 def _memory(work: Work) -> float:
@@ -284,7 +278,7 @@ def _memory(work: Work) -> float:
 def _player(prog: Program, parts: Pulses, size: int, signal: Array, work: Work) -> Player:
     """Buffers for a batch of `size` nodes."""
     members, coils = prog.members, signal.shape[1]
-    room = Work(tile=work.tile, threads=work.threads, coils=work.coils, nodes=size, memory=_memory(work))
+    room = replace(work, memory=_memory(work))
     chunks, samples = plan(prog, coils, size, room)
     slices = size // work.tile.spins
     sums = [group.line.size * coils * group.heads * work.tile.width for c in chunks for group in c.trains]

@@ -95,7 +95,7 @@ def train_kernel(tile: Tile) -> Any:  # noqa: ANN401 - numba's dispatcher is not
         """
         left = cuda.shared.array((2, slab, padded), np.float32)
         right = cuda.shared.array((2, slab, width), np.float32)
-        head = cuda.shared.array((2, most, slab), np.float32)
+        head = cuda.shared.array((2, most, slab + 1), np.float32)  # + 1: heads lie in different banks
         cycles = cuda.shared.array(spins, np.float64)
         decay = cuda.shared.array((2, spins), np.float32)
         me, n_coils = cuda.threadIdx.x, nodes.weight.shape[1]

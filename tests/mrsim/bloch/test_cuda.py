@@ -134,12 +134,23 @@ def sensitivities(n, coils):
     return (rng.standard_normal((coils, n)) + 1j * rng.standard_normal((coils, n))).astype(np.complex64)
 
 
+def poison_buffers():
+    """Let new arrays of the GPU hold NaN, so that an element which no kernel wrote shows in the signal."""
+    from numba import cuda
+
+    def poisoned(shape, dtype):
+        return cuda.to_device(np.full(shape, np.nan if np.dtype(dtype).kind == "f" else 10**6, dtype))
+
+    cuda.device_array = poisoned
+
+
 def main():
     """Print the error of every case, and whether batches and chunks of other sizes give the same bits."""
     from mrsim.bloch.cuda.device import simulated
     from mrsim.bloch.cuda.engine import isochromat
     from mrsim.bloch.reference import reference
 
+    poison_buffers()
     n = 5 if simulated() else 300
     found = {}
     for name in CASES:
@@ -206,10 +217,46 @@ def test_gpu_result_does_not_depend_on_memory(on_gpu):
 
 @pytest.mark.skipif(gpu_here(), reason="this machine has a GPU")
 def test_a_machine_without_a_gpu_is_told_in_one_sentence():
-    from mrsim.bloch.cuda.engine import isochromat
+    from mrsim.bloch.engine import acquire
 
     with pytest.raises(ValueError, match=r"^device must be 'cpu' on this machine, got 'cuda': no NVIDIA GPU"):
-        isochromat(spins(2), anything(1), sensitivities(2, 1), 1)
+        acquire(spins(2), anything(1), device="cuda")
+
+
+def test_a_driver_without_a_compiler_is_told_what_to_install(monkeypatch):
+    from mrsim.bloch.cuda import device
+
+    monkeypatch.setattr(device.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(device, "_driver_found", lambda: True)
+    with pytest.raises(
+        device.GpuError, match=r"compiler libraries, got none: pip install 'numba-cuda\[cu13\]'"
+    ):
+        device.require_gpu()
+
+
+def test_a_numba_without_cuda_is_told_what_to_install(monkeypatch):
+    from mrsim.bloch.engine import acquire
+
+    monkeypatch.delitem(sys.modules, "mrsim.bloch.cuda.engine", raising=False)
+    monkeypatch.delitem(sys.modules, "mrsim.bloch.cuda.device", raising=False)
+    monkeypatch.setitem(sys.modules, "numba.cuda", None)
+    monkeypatch.delattr("numba.cuda", raising=False)
+    with pytest.raises(ValueError, match=r"CUDA target, got none: pip install 'numba-cuda\[cu13\]'"):
+        acquire(spins(2), anything(1), device="cuda")
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"device": "gpu"}, "device must be one of cpu, cuda, got 'gpu'"),
+        ({"device": "cuda", "engine": "cartesian"}, "engine must be isochromat or auto on the device cuda"),
+    ],
+)
+def test_what_no_gpu_does_is_refused(options, told):
+    from mrsim.bloch.engine import acquire
+
+    with pytest.raises(ValueError, match=told):
+        acquire(spins(2), anything(1), **options)
 
 
 @pytest.mark.parametrize(
