@@ -17,7 +17,7 @@ def sequence(ny, nx, **more):
 
 
 def pixels_per_hertz(scan):
-    """Displacement along the readout per off-resonance: 1 / (bandwidth as played), dwell lying on a raster."""
+    """Of the displacement along the readout: 1 / (bandwidth as played), the dwell lying on its raster."""
     return scan.readout_duration
 
 
