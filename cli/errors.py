@@ -15,6 +15,7 @@ T = TypeVar("T")
 # Errors whose message is one sentence for the user. By name, because importing them would load zarr or torch;
 # an error can only come from a module that is loaded.
 EXPECTED = (
+    "mrsim.bloch.cuda.errors:GpuError",
     "mrsim.generate:GenerateError",
     "mrsim.slices:SliceError",
     "mrsim.store.case:StoreError",

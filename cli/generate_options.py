@@ -52,7 +52,11 @@ FLAGS: tuple[tuple[str, dict[str, Any], str, Callable[[Any], Any]], ...] = (
     ),
     (
         "--sequence",
-        {"help": "Pulse sequence (see mrsim sequences).", "show_default": _recipe("spin-echo")},
+        {
+            "help": "Pulse sequence (mrsim sequences) that fills a Cartesian grid; another one than the "
+            "recipe's comes with its own timing.",
+            "show_default": _recipe("spin-echo"),
+        },
         "sequence",
         str,
     ),
@@ -154,10 +158,19 @@ FLAGS: tuple[tuple[str, dict[str, Any], str, Callable[[Any], Any]], ...] = (
     (
         "--engine",
         {
-            "help": "Bloch engine: cartesian (fast, exact), isochromat or reference.",
+            "help": "Bloch engine: auto, cartesian (fast, exact), nufft, isochromat or reference.",
             "show_default": _recipe("cartesian"),
         },
         "engine",
+        str,
+    ),
+    (
+        "--device",
+        {
+            "help": "Where to compute: cpu, or cuda for brute force (isochromat) on an NVIDIA GPU.",
+            "show_default": _recipe("cpu"),
+        },
+        "device",
         str,
     ),
     (

@@ -61,8 +61,13 @@ def generate(
         return _generate_zip(recipe, target, workers, scheduler, overwrite, phantom_dir, progress)
     if not overwrite and (store := _finished(recipe, path)):
         return store
+    _check_engine(recipe)
     source = source_of(recipe, phantom_dir)
     require_files(source, recipe.phantom.subjects)
+    if recipe.device != "cpu":
+        from mrsim.bloch.engine import require_device
+
+        require_device(recipe.device)
     draws = draw_all(recipe, source)
     writer = StoreWriter.create(
         path, _layout(recipe), coordinates(recipe, draws), _attrs(recipe, source), overwrite=overwrite
@@ -80,6 +85,16 @@ def generate(
     except (StoreError, WorkerError) as error:
         raise GenerateError(f"{error}; {_complete(writer)}") from error
     return open_store(path)
+
+
+def _check_engine(recipe: Recipe) -> None:
+    """GenerateError if the engine asked for is not exact for a sequence, before anything is written."""
+    from mrsim.bloch import factorise, segments
+
+    refusal = {"cartesian": factorise.refusal, "nufft": segments.refusal}.get(recipe.engine)
+    for sequence in recipe.sequences if refusal else ():
+        if refusal and (reason := refusal(sequence.events())):
+            raise GenerateError(f"engine {recipe.engine} must not be taken, because {reason}: take auto")
 
 
 def _finished(recipe: Recipe, path: str | Path) -> Store | None:

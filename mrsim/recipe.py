@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from mrsim.bloch.engine import DEVICES
 from mrsim.noise import NOISE_REFERENCES
 from mrsim.recipe_parts import Contrast, OutputSpec, PhantomSpec, ScannerSpec, SliceSpec, SplitSpec, VarySpec
 from mrsim.recipe_resolve import built, typed, with_contrasts, with_positions, with_split, with_subjects
@@ -35,6 +36,7 @@ class Recipe:
     title: str = ""
     seed: int = 0
     engine: str = "cartesian"
+    device: str = "cpu"
     phantom: PhantomSpec = field(default_factory=PhantomSpec)
     slices: SliceSpec = field(default_factory=SliceSpec)
     sequence_name: str = "spin-echo"
@@ -47,6 +49,9 @@ class Recipe:
 
     def __post_init__(self) -> None:
         known("engine", self.engine, ENGINE_NAMES)
+        known("device", self.device, DEVICES)
+        if self.device == "cuda" and self.engine not in ("auto", "isochromat"):
+            raise ValueError(f"engine must be isochromat on the device cuda, got {self.engine!r}")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must lie in [0, 2**63), got {self.seed}")
         for sequence in self.sequences:
@@ -75,6 +80,8 @@ class Recipe:
     def as_dict(self) -> dict[str, Any]:
         """Return sections of plain values as TOML and JSON know them, SI."""
         tree = asdict(self)
+        if self.device == "cpu":
+            del tree["device"]  # as it always was
         tree["sequence"] = _with_name(tree.pop("sequence_name"), tree["sequence"])
         contrasts = {c["name"]: _with_name(c["sequence_name"], c["sequence"]) for c in tree.pop("contrasts")}
         if contrasts:
@@ -108,7 +115,7 @@ SECTIONS: dict[str, type[Any]] = {
     "output": OutputSpec,
     "split": SplitSpec,
 }
-TOP = ("name", "title", "seed", "engine")
+TOP = ("name", "title", "seed", "engine", "device")
 UNTITLED = ("name", "title", "seed", "path", "tissues")  # what no title speaks of
 GEOMETRY = ("fov", "matrix", "thickness")  # what the contrasts of one slice have in common
 
@@ -205,6 +212,8 @@ def _apply(tree: dict[str, Any], overrides: Mapping[str, Any]) -> None:
     if {"slices", "orientation"} & overrides.keys():
         for name in ("numbers", "views", "positions"):
             tree.get("slices", {}).pop(name, None)
+    if overrides.get("device") == "cuda":
+        tree["engine"] = "isochromat"
     places = _places(tree)
     for name, value in overrides.items():
         section, key = places[known("recipe parameter", name, places)]

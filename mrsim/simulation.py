@@ -137,7 +137,10 @@ def simulate_case(
     """One slice in every contrast: every array that the store keeps of it."""
     spins = slab_spins(subject.phantom, plane, b0=subject.b0)
     sensitivity = coils_at(subject.coils, plane, spins) if subject.coils else None
-    scans = [simulate(spins, sequence, coils=sensitivity, engine=recipe.engine) for sequence in sequences]
+    scans = [
+        simulate(spins, sequence, coils=sensitivity, engine=recipe.engine, device=recipe.device)
+        for sequence in sequences
+    ]
     fractions = class_fractions(subject.phantom, plane)
     labels, soft = oracle_labels(fractions, subject.phantom.oracle)
     if recipe.output.noise > 0:

@@ -89,6 +89,13 @@ def choose_engine(sequence: Sequence | Events, device: str = "cpu") -> tuple[str
     return "nufft", "no pulse sees the encoding, so that few transforms make the signal, to 1e-5"
 
 
+def require_device(device: str) -> None:
+    """Raise GpuError, a ValueError, with the remedy if `device` cannot be used here."""
+    if device == "cuda":
+        _run("isochromat", device)
+        import_module("mrsim.bloch.cuda.device").require_gpu()
+
+
 def _run(engine: str, device: str) -> Callable[..., NDArray[np.complex64]]:
     """Load an engine; only that which is used."""
     module = f"mrsim.bloch.{engine}" if device == "cpu" else "mrsim.bloch.cuda.engine"
@@ -97,9 +104,9 @@ def _run(engine: str, device: str) -> Callable[..., NDArray[np.complex64]]:
     except ImportError as error:
         if device == "cpu":
             raise
-        raise ValueError(
-            "device 'cuda' must have Numba's CUDA target, got none: pip install 'numba-cuda[cu13]'"
-        ) from error
+        from mrsim.bloch.cuda.errors import INSTALL, GpuError
+
+        raise GpuError(f"device 'cuda' must have Numba's CUDA target, got none: {INSTALL}") from error
     return found
 
 

@@ -16,7 +16,8 @@ import numpy as np
 from numba import cuda
 from numpy.typing import NDArray
 
-from mrsim.bloch.cuda.device import explained, free_memory, require_gpu
+from mrsim.bloch.cuda.device import free_memory, require_gpu
+from mrsim.bloch.cuda.errors import explained
 from mrsim.bloch.cuda.plan import Chunk, TrainGroup, Work, plan
 from mrsim.bloch.cuda.readout import Samples, add_samples, add_trains, sample_kernel, train_kernel
 from mrsim.bloch.cuda.tables import Nodes, Pulses, Steps, pulses, steps, to_device

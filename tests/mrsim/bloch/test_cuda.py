@@ -259,6 +259,47 @@ def test_what_no_gpu_does_is_refused(options, told):
         acquire(spins(2), anything(1), **options)
 
 
+@pytest.fixture
+def cpu_plays_gpu(monkeypatch):
+    """Count the calls of the GPU engine, which the CPU answers."""
+    from mrsim.bloch.cuda import device, engine
+    from mrsim.bloch.isochromat import isochromat
+
+    calls = []
+    monkeypatch.setattr(device.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(engine, "isochromat", lambda *args: calls.append(args) or isochromat(*args))
+    return calls
+
+
+def test_a_data_set_is_computed_on_the_device_of_its_recipe(cpu_plays_gpu, tmp_path):
+    from mrsim.generate import generate
+    from mrsim.recipe import load_recipe
+    from tests.mrsim.tiny import QUICK, tiny_recipe
+
+    on_gpu = tiny_recipe(tmp_path / "labels", n_subjects=2, **QUICK, device="cuda")
+    (tmp_path / "gpu.toml").write_text(on_gpu.as_toml())
+    assert load_recipe(tmp_path / "gpu.toml").hash == on_gpu.hash
+    assert (on_gpu.engine, on_gpu.device) == ("isochromat", "cuda")
+    store = generate(on_gpu, tmp_path / "gpu.zarr")
+    assert len(cpu_plays_gpu) == store.n_cases > 0
+    with pytest.raises(ValueError, match="engine must be isochromat on the device cuda, got 'reference'"):
+        tiny_recipe(tmp_path / "labels", device="cuda", engine="reference")
+
+
+@pytest.mark.skipif(gpu_here(), reason="this machine has a GPU")
+@pytest.mark.parametrize(("command", "code"), [("generate", 1), ("simulate", 2)])
+def test_commands_without_a_gpu_end_with_one_sentence_and_no_file(command, code, tmp_path, monkeypatch):
+    from click.testing import CliRunner
+
+    from cli.mrsim import main
+
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, [command, "--phantom", "synthetic", "--device", "cuda", "--quiet"])
+    assert result.exit_code == code
+    assert "Error: device must be 'cpu' on this machine, got 'cuda'" in result.output
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("kind", "text", "told"),
     [
@@ -270,7 +311,7 @@ def test_what_no_gpu_does_is_refused(options, told):
     ],
 )
 def test_errors_of_cuda_become_one_sentence(kind, text, told):
-    from mrsim.bloch.cuda.device import GpuError, explained
+    from mrsim.bloch.cuda.errors import GpuError, explained
 
     with pytest.raises(GpuError, match=told) as caught, explained():
         raise type(kind, (Exception,), {})(text)
@@ -278,7 +319,7 @@ def test_errors_of_cuda_become_one_sentence(kind, text, told):
 
 
 def test_other_errors_pass_through():
-    from mrsim.bloch.cuda.device import explained
+    from mrsim.bloch.cuda.errors import explained
 
     with pytest.raises(KeyError), explained():
         raise KeyError("a mistake of ours")
