@@ -6,8 +6,11 @@ from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 from cli.errors import checked
+from cli.train_options import DEGREES
+from cli.units import DEG
 
 if TYPE_CHECKING:
+    from segnets.config import Recipe
     from segnets.models.base import SegmentationModel
     from segnets.stages import Stage
 
@@ -37,8 +40,9 @@ def model_text(name: str, cls: type[SegmentationModel], pairs: tuple[str, ...]) 
             "\nOptions (--set OPTION=VALUE):",
             *(f"  {f.name} = {getattr(config, f.name)}" for f in fields(config)),
             "\nTraining as in the paper (flags of segnets train override it):",
-            *(f"  {f.name} = {shown(getattr(cls.recipe, f.name))}" for f in fields(cls.recipe)),
+            *(f"  {f.name} = {shown(recipe_value(cls.recipe, f.name))}" for f in fields(cls.recipe)),
             *(f"  stage {i}: {stage_line(stage)}" for i, stage in enumerate(cls.stages, start=1)),
+            *(f"  with --init: {stage_line(stage)}" for stage in cls.fine_tuning),
         ]
     )
 
@@ -66,6 +70,12 @@ def stage_line(stage: Stage) -> str:
     changed = [f"{n} {getattr(stage, n)}" for n in numbers if getattr(stage, n) != getattr(usual, n)]
     learns = [f"trains {', '.join(stage.trainable)}"] if stage.trainable else []
     return ", ".join([f"{stage.name}, {stage.epochs} epochs", *learns, *changed])
+
+
+def recipe_value(recipe: Recipe, name: str) -> object:
+    """Return a number of a recipe as its flag takes it."""
+    value = getattr(recipe, name)
+    return f"{value / DEG:g}" if name in DEGREES else value
 
 
 def shown(value: object) -> str:

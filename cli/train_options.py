@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from cli.units import DEG
 from segnets.config import DEVICES, PRECISIONS, RESIDENT, VALIDATE, Recipe, TrainConfig
 
 FROM_ARGUMENTS = ("model", "options")  # the argument MODEL and --set
@@ -20,6 +21,10 @@ HELP = {
     "lr_gamma": "That factor.",
     "weight_decay": "L2 penalty of Adam.",
     "clip": "Largest norm of the gradient; 0 does not clip.",
+    "rotation": "Turn training slices at random by up to so many degrees to either side.",
+    "zoom": "Resize them by up to so much: 0.1 is 0.9 to 1.1.",
+    "shift": "Shift them by up to so many pixels along each axis.",
+    "init": "Begin with the weights of this run, and fine-tune them (segnets models NAME says how).",
     "contrast": "Contrast of the store to train on, where it has several. Repeat for more; default: all.",
     "inu": "Level of the intensity non-uniformity; 0.2 is 0.9 to 1.1 over the brain.",
     "mask": "Sampling pattern for all slices instead of lines: .npy file, or a run that has one.",
@@ -44,7 +49,8 @@ CHOICES = {"device": DEVICES, "precision": PRECISIONS, "resident": RESIDENT, "va
 SWITCHES = ("compile", "channels_last")
 SEVERAL = ("noise", "rate", "contrast")
 WHOLE = ("epochs", "batch_size", "lr_step", "n_center", "n_cases", "seed", "devices", "validate_every")
-TEXT = ("data", "out", "contrast", "mask")
+DEGREES = ("rotation",)
+TEXT = ("data", "out", "contrast", "mask", "init")
 
 Command = Callable[..., Any]
 
@@ -57,8 +63,9 @@ def train_options(command: Command) -> Command:
 
 
 def given(values: dict[str, Any]) -> dict[str, Any]:
-    """Keep what the user typed."""
-    return {name: value for name, value in values.items() if value is not None and value != ()}
+    """Keep what the user typed, angles in radians."""
+    typed = {name: value for name, value in values.items() if value is not None and value != ()}
+    return {name: value * DEG if name in DEGREES else value for name, value in typed.items()}
 
 
 def flag(name: str) -> str:
@@ -74,7 +81,7 @@ def _option(name: str, default: object) -> Callable[[Command], Command]:
         default=None,
         type=_type(name),
         multiple=name in SEVERAL,
-        metavar={"data": "STORE", "mask": "FILE|RUN"}.get(name),
+        metavar={"data": "STORE", "mask": "FILE|RUN", "init": "RUN"}.get(name),
         help=f"{HELP[name]}{_default(name, default)}",
     )
 

@@ -139,16 +139,17 @@ def check_fit(source: str | Path, run: RunConfig, store: Store, config: Evaluate
 def seen_subjects(run: RunConfig, store: Store, split: str) -> tuple[int, ...]:
     """Subjects of a split that the run was trained on, as far as run and store can tell.
 
-    None for the training split, which is asked for by name, and in the store of the training, which divides
-    its cases as it does.
+    None for the training split, which is asked for by name; and of its own training none in the store of
+    that, which divides its cases as it does. What its first weights were trained on counts as well.
     """
-    if split == "train" or not run.phantom or run.phantom != phantom_of(store):
+    phantom = phantom_of(store)
+    if split == "train" or not phantom:
         return ()
     train = store.indices("train")
-    if train.size and data_hash(store, train[: run.train.n_cases or len(train)]) == run.data_hash:
-        return ()
+    same = train.size and data_hash(store, train[: run.train.n_cases or len(train)]) == run.data_hash
+    seen = run.before if same else run.seen()
     subjects = store.coords["subject"][split_indices(store, split)]
-    return tuple(sorted({int(subject) for subject in subjects} & set(run.subjects)))
+    return tuple(sorted({int(subject) for subject in subjects} & set(seen.get(phantom, ()))))
 
 
 def check_unseen(source: str | Path, seen: Sequence[int], config: EvaluateConfig) -> None:

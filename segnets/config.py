@@ -53,6 +53,9 @@ class Recipe:
     lr_gamma: float = 0.5
     weight_decay: float = 0.0
     clip: float = 0.0  # largest norm of the gradient, 0 = do not clip
+    rotation: float = 0.0  # [rad] training slices are turned at random by up to so much
+    zoom: float = 0.0  # resized by up to so much: 0.1 is 0.9 to 1.1
+    shift: float = 0.0  # [pixel] and shifted by up to so much along each axis
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "lr_step"):
@@ -60,9 +63,11 @@ class Recipe:
             check(isinstance(value, int) and value >= 1, name, "be a whole number of at least 1", value)
         check(0 < self.lr < math.inf, "lr", "be positive", self.lr)
         check(0 < self.lr_gamma <= 1, "lr_gamma", "lie in (0, 1]", self.lr_gamma)
-        for name in ("weight_decay", "clip"):
+        for name in ("weight_decay", "clip", "shift"):
             value = getattr(self, name)
             check(0 <= value < math.inf, name, "be zero or positive", value)
+        check(0 <= self.rotation <= math.pi, "rotation", "lie in [0, pi]", f"{self.rotation} rad")
+        check(0 <= self.zoom < 1, "zoom", "lie in [0, 1)", self.zoom)
         check(bool(self.noise) and all(0 <= p < math.inf for p in self.noise), "noise", "be >= 0", self.noise)
         check(bool(self.rate) and all(0 < r <= 1 for r in self.rate), "rate", "lie in (0, 1]", self.rate)
         whole = isinstance(self.n_center, int) and self.n_center >= 0
@@ -79,6 +84,7 @@ class TrainConfig(Recipe):
     contrast: tuple[str, ...] = ()  # of a store with several, () = all
     inu: float = 0.0  # level of the intensity non-uniformity: 0.2 is 0.9 to 1.1 over the brain
     mask: str = ""  # file or run whose sampling pattern all slices get, "" = lines at `rate`
+    init: str = ""  # run or checkpoint whose weights it begins with, "" = random ones
     n_cases: int = 0  # train on the first so many cases of the split, 0 = all
     seed: int = 0
     device: str = "auto"
@@ -115,14 +121,19 @@ class TrainConfig(Recipe):
 
     @classmethod
     def for_model(cls, model: str, *, data: str, **overrides: object) -> TrainConfig:
-        """Take the recipe of `model` and override it; an unknown name is a ValueError that lists all."""
+        """Take the recipe of `model` and override it; an unknown name is a ValueError that lists all.
+
+        With `init`, the epochs are those of its stages from there on.
+        """
         from segnets.models import model_class
 
         known = [f.name for f in fields(cls)]
         for name in overrides:
             check_choice("training option", name, known)
+        network = model_class(model)
         values: dict[str, Any] = {
-            **asdict(model_class(model).recipe),
+            **asdict(network.recipe),
+            "epochs": network.epochs_from(trained=bool(overrides.get("init"))),
             "model": model,
             "data": data,
             **overrides,
@@ -166,6 +177,7 @@ class RunConfig:
     data_hash : fingerprint of the cases that it was trained on
     versions : of the software
     phantom, subjects : whose the training cases are, as far as the store says ("" and () where it does not)
+    before : phantom -> subjects whose other cases the weights that it began with were trained on
     mask : the one sampling pattern of all slices (`segnets.patterns.to_text`); "" = lines drawn by slice
     """
 
@@ -176,7 +188,16 @@ class RunConfig:
     versions: dict[str, str]
     phantom: str = ""
     subjects: tuple[int, ...] = ()
+    before: dict[str, tuple[int, ...]] = field(default_factory=dict)
     mask: str = ""
+
+    def seen(self) -> dict[str, tuple[int, ...]]:
+        """Phantom -> all subjects that the weights have been trained on, here and before."""
+        own = {self.phantom: self.subjects} if self.phantom else {}
+        return {
+            name: tuple(sorted({*self.before.get(name, ()), *own.get(name, ())}))
+            for name in {**self.before, **own}
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values only, as JSON and a weights-only checkpoint want them."""
@@ -184,6 +205,7 @@ class RunConfig:
         for name in SEVERAL:
             values["train"][name] = list(getattr(self.train, name))
         lists = ("class_names", "shape", "subjects")
+        values["before"] = {name: list(subjects) for name, subjects in self.before.items()}
         return {**values, **{name: list(getattr(self, name)) for name in lists}}
 
     @classmethod
@@ -198,6 +220,7 @@ class RunConfig:
             versions=dict(values["versions"]),
             phantom=values.get("phantom", ""),  # runs from before it was kept do not know
             subjects=tuple(values.get("subjects", ())),
+            before={name: tuple(each) for name, each in values.get("before", {}).items()},
             mask=values.get("mask", ""),
         )
 

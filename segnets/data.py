@@ -18,6 +18,7 @@ from torch import Tensor
 
 from mrsim.store import SPLITS, Case, Store, open_store
 from mrsim.store.case import centred_fft2, centred_ifft2, combine_coils
+from segnets.augment import Affine
 from segnets.blocks import fourier
 from segnets.config import check_choice
 from segnets.masks import as_mask, count_lines, draw_lines, fixed_lines
@@ -66,6 +67,7 @@ class Batch:
     image : (batch, 2 * contrast, y, x) float32 fully sampled image, with its noise, / scale
     scale : (batch, contrast) float32 largest magnitude of the zero-filled image: known from the measurement
     index : (batch,) int64 case of the store
+    samples : fewest and most samples that a mask may keep, where the host knows without asking the device
     """
 
     kspace: Tensor
@@ -74,13 +76,17 @@ class Batch:
     image: Tensor
     scale: Tensor
     index: Tensor
+    samples: tuple[int, int] | None = None
 
 
-def undersample(kspace: Tensor, mask: Tensor, labels: Tensor, index: Tensor) -> Batch:
+def undersample(
+    kspace: Tensor, mask: Tensor, labels: Tensor, index: Tensor, samples: tuple[int, int] | None = None
+) -> Batch:
     """Keep the samples under the mask and divide by max |x_zf|.
 
     kspace : (batch, [contrast,] ky, kx) complex64, fully sampled
     mask : (batch, 1, ky, 1 or kx)
+    samples : see `Batch`
     """
     full = kspace[:, None] if kspace.ndim == 3 else kspace  # (batch, contrast, ky, kx)
     measured = full * mask
@@ -88,7 +94,7 @@ def undersample(kspace: Tensor, mask: Tensor, labels: Tensor, index: Tensor) -> 
     scale = peak.clamp_min(torch.finfo(torch.float32).tiny)  # an empty slice stays empty
     by = scale[:, :, None, None]
     image = fourier.centred_ifft2(full)
-    return Batch(_channels(measured / by), mask, labels.long(), _channels(image / by), scale, index)
+    return Batch(_channels(measured / by), mask, labels.long(), _channels(image / by), scale, index, samples)
 
 
 def _channels(values: Tensor) -> Tensor:
@@ -215,15 +221,21 @@ def evaluation_masks(
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class Undersampling:
-    """Draws for every sample anew its noise level, its rate and its mask, on the device of the cases.
+    """Draws for every sample anew its noise level, movement, rate and mask, on the device of the cases.
 
     pattern : (1, 1, ky, 1 or kx) one mask for all samples, on the device of the cases; None = lines
+    kept : samples that the pattern keeps, where that is known
+    affine : how slices move, None = they stay; noise is added after that, so it stays white
+    clean : whether the first level of the cases is no level to draw, but the noise-free slices that move
     """
 
     rate: tuple[float, ...]
     n_center: int
     n_ky: int
     pattern: Tensor | None = None
+    kept: int | None = None
+    affine: Affine | None = None
+    clean: bool = False
 
     def __post_init__(self) -> None:
         for rate in self.rate if self.pattern is None else ():
@@ -232,17 +244,29 @@ class Undersampling:
     def draw(self, cases: Cases, generator: torch.Generator) -> Batch:
         """Undersample `cases` with draws from `generator`, which lives on their device."""
         device = cases.kspace.device
-        n_levels, n = cases.kspace.shape[:2]
-        level = torch.randint(n_levels, (n,), generator=generator, device=device)
-        kspace = cases.kspace[level, torch.arange(n, device=device)]
-        return undersample(kspace, self._masks(n, generator), cases.labels, cases.index)
+        n_levels, n = len(cases.kspace) - self.clean, cases.kspace.shape[1]
+        level = torch.randint(n_levels, (n,), generator=generator, device=device) + int(self.clean)
+        kspace, labels = cases.kspace[level, torch.arange(n, device=device)], cases.labels
+        if self.affine is not None:
+            still = cases.kspace[0] if self.clean else kspace
+            moved, labels = self.affine.move(still, labels, generator)
+            kspace = moved + (kspace - still)
+        mask, samples = self._masks(n, kspace.shape[-1], generator)
+        return undersample(kspace, mask, labels, cases.index, samples)
 
-    def _masks(self, n: int, generator: torch.Generator) -> Tensor:
+    def _masks(self, n: int, n_kx: int, generator: torch.Generator) -> tuple[Tensor, tuple[int, int] | None]:
+        """Return the masks of n samples, and how many samples they keep where the host knows."""
         if self.pattern is not None:
-            return self.pattern.expand(n, -1, -1, -1)
+            return self.pattern.expand(n, -1, -1, -1), None if self.kept is None else (self.kept, self.kept)
         counts = [count_lines(rate, self.n_ky, self.n_center) for rate in self.rate]
         which = torch.randint(len(counts), (n,), generator=generator, device=generator.device)
-        return draw_lines(_pick(counts, which), self.n_ky, self.n_center, generator)
+        lines = draw_lines(_pick(counts, which), self.n_ky, self.n_center, generator)
+        return lines, (min(counts) * n_kx, max(counts) * n_kx)
+
+
+def levels_to_read(noise: tuple[float, ...], affine: Affine | None) -> tuple[float, ...]:
+    """Noise levels that training on `noise` needs of every case: to move it, also the one without noise."""
+    return (0.0, *noise) if affine is not None and any(noise) else noise
 
 
 def _pick(values: Sequence[int], which: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, fields, replace
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -10,7 +11,7 @@ import numpy as np
 
 from mrsim.store import Store
 from segnets.blocks.sampling_pattern import GIVEN
-from segnets.checkpoint import read_checkpoint, run_of
+from segnets.checkpoint import checkpoint_path, read_checkpoint, run_of
 from segnets.config import OptionValue, RunConfig, TrainConfig, check, differing_fields
 from segnets.data import (
     DataError,
@@ -29,12 +30,13 @@ from segnets.stages import divide_epochs
 
 def describe(config: TrainConfig, store: Store) -> RunConfig:
     """Fill in what the configuration leaves open; DataError or ValueError where it does not fit the store."""
+    config, origin = with_origin(config)
     pattern = read_pattern(config.mask, store.shape) if config.mask else None
     if pattern is not None:
         config = replace(config, rate=(share(pattern),))
     config = replace(config, contrast=known_contrasts(store, config.contrast))
     model = model_config(config, store)
-    divide_epochs(model_class(config.model).stages, config.epochs)
+    divide_epochs(model_class(config.model).stages_from(trained=bool(config.init)), config.epochs)
     validate = config.validate
     if validate == "auto":
         validate = "validation" if store.indices("validation").size else "none"
@@ -44,16 +46,51 @@ def describe(config: TrainConfig, store: Store) -> RunConfig:
     if not model.samples_itself and pattern is None:
         Undersampling(rate=config.rate, n_center=config.n_center, n_ky=store.shape[0])
     indices = indices[: config.n_cases or len(indices)]
+    fingerprint = data_hash(store, indices)
     return RunConfig(
         train=replace(config, options=asdict(model), validate=validate),
         class_names=store.class_names,
         shape=store.shape,
-        data_hash=data_hash(store, indices),
+        data_hash=fingerprint,
         versions={name: _version(name) for name in ("mrsim", "torch", "lightning", "numpy")},
         phantom=phantom_of(store),
         subjects=tuple(int(subject) for subject in np.unique(store.coords["subject"][indices])),
+        before={} if origin is None else seen_before(origin, store.class_names, fingerprint),
         mask="" if pattern is None else to_text(pattern),
     )
+
+
+def with_origin(config: TrainConfig) -> tuple[TrainConfig, RunConfig | None]:
+    """Read the record of the run whose weights this one begins with, and take over its network's options.
+
+    A run that has begun has that record itself: the other run may be gone. DataError for another network.
+    """
+    if not config.init:
+        return config, None
+    last = Path(config.out) / "last.pt"
+    path = last if config.out and last.is_file() else checkpoint_path(config.init)
+    origin = run_of(read_checkpoint(path), path)
+    if origin.train.model != config.model:
+        raise DataError(
+            f"init must be a run of {config.model}, got one of {origin.train.model}: {config.init}"
+        )
+    options = {**origin.train.options, **config.options}
+    if config.rate != (options.get("rate", config.rate[0]),):
+        raise DataError(
+            f"rate must be {options['rate']} as in the pattern of {config.init}, got {config.rate}"
+        )
+    return replace(config, options=options), origin
+
+
+def seen_before(
+    origin: RunConfig, class_names: Sequence[str], fingerprint: str
+) -> dict[str, tuple[int, ...]]:
+    """Subjects by phantom that the weights of `origin` were trained on, besides the cases of this run."""
+    if tuple(class_names) != tuple(origin.class_names):
+        raise DataError(
+            f"init must tell apart {', '.join(class_names)}, got a run for {', '.join(origin.class_names)}"
+        )
+    return dict(origin.before) if origin.data_hash == fingerprint else origin.seen()
 
 
 def model_config(config: TrainConfig, store: Store) -> ModelConfig:
@@ -116,7 +153,7 @@ def epochs_done(out: Path, run: RunConfig, resume: bool) -> int:
 
 def check_epochs(out: Path, old: TrainConfig, new: TrainConfig) -> None:
     """Raise TrainingError where a resumed run would have other epochs, and that changes the ones done."""
-    stages = model_class(new.model).stages
+    stages = model_class(new.model).stages_from(trained=bool(new.init))
     if old.epochs == new.epochs or not (len(stages) > 1 or stages[0].depends_on_length):
         return
     why = "they divide into stages" if len(stages) > 1 else "the schedule of the training depends on them"

@@ -15,7 +15,13 @@ import torch
 from lightning.fabric import Fabric
 from torch import Tensor, nn
 
-from segnets.checkpoint import load_weights, read_checkpoint, save_checkpoint
+from segnets.checkpoint import (
+    CheckpointError,
+    checkpoint_path,
+    load_weights,
+    read_checkpoint,
+    save_checkpoint,
+)
 from segnets.config import RunConfig
 from segnets.data import Batch
 from segnets.logs import Curves, Row, RunningScores, write_csv
@@ -81,9 +87,9 @@ def build_optimiser(
 class Session:
     """Everything that changes while a network trains.
 
-    Attributes: `model` the bare network (weights, losses), `network` what Fabric runs of it in this stage,
-    `optimiser` of the stage, `stage_number`, `scores` of the current epoch on this device, `progress`,
-    `generator` of masks, rates and noise levels.
+    Attributes: `model` the bare network (weights, losses), `stages` of its training, `network` what Fabric
+    runs of it in this stage, `optimiser` of the stage, `stage_number`, `scores` of the current epoch on this
+    device, `progress`, `generator` of masks, movements, rates and noise levels.
     """
 
     def __init__(self, fabric: Fabric, run: RunConfig, out: Path) -> None:
@@ -101,7 +107,10 @@ class Session:
         self.generator = torch.Generator(fabric.device)
         self.scores = RunningScores(len(run.class_names), fabric.device)
         self.progress = Progress()
+        self.stages = self.model.stages_from(trained=bool(config.init))
         payload = self._restore()
+        if payload is None and config.init:
+            self._begin_with(config.init)
         self.enter_stage()
         if payload is not None and not self._stage_begins():  # else the optimiser is of the stage before
             self.optimiser.load_state_dict(payload["optimiser"])
@@ -120,7 +129,7 @@ class Session:
     @property
     def here(self) -> Place:
         """Where the current epoch lies among the stages."""
-        return place(self.model.stages, self.run.train.epochs, self.progress.epoch)
+        return place(self.stages, self.run.train.epochs, self.progress.epoch)
 
     def _stage_begins(self) -> bool:
         return self.here.epoch == 0 and self.progress.step == 0
@@ -195,7 +204,7 @@ class Session:
         """Book the epoch: checkpoint, best.pt by the validation of the last stage, log.csv, curves."""
         p = self.progress
         self._check_finite(row["loss"])
-        last = self.here.number == len(self.model.stages) - 1
+        last = self.here.number == len(self.stages) - 1
         p.history.append(row)
         p.epoch, p.step, p.seconds, p.waited = p.epoch + 1, 0, 0.0, 0.0
         self.scores.sums.zero_()
@@ -226,6 +235,15 @@ class Session:
             }
             save_checkpoint(self.out / "last.pt", self.run, state)
         self.next_save = time.monotonic() + 60 * self.run.train.checkpoint_minutes
+
+    def _begin_with(self, source: str) -> None:
+        """Take the weights of a run or a checkpoint; TrainingError where they are of another architecture."""
+        path = checkpoint_path(source)
+        try:
+            load_weights(self.model, read_checkpoint(path, self.fabric.device), path)
+        except CheckpointError:
+            options = "options of the network must stay those of the run that --init names"
+            raise TrainingError(f"{options}: the weights of {source} do not fit") from None
 
     def _restore(self) -> dict[str, Any] | None:
         """Load all of last.pt but the optimiser's state and return it; None where there is no checkpoint."""

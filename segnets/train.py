@@ -19,6 +19,7 @@ from lightning.fabric import Fabric
 from lightning.fabric.plugins import MixedPrecision, Precision
 
 from mrsim.store import Store
+from segnets.augment import Affine
 from segnets.checkpoint import read_checkpoint, run_of, write_json
 from segnets.config import RunConfig, TrainConfig, resumed
 from segnets.data import (
@@ -27,6 +28,7 @@ from segnets.data import (
     Undersampling,
     as_store,
     evaluation_batches,
+    levels_to_read,
 )
 from segnets.describe import describe, epochs_done
 from segnets.feeding import SHARE_OF_MEMORY, Feed, free_memory, open_data
@@ -117,7 +119,7 @@ def fit(fabric: Fabric, record: dict[str, Any], out: Path, quiet: bool) -> None:
     session = Session(fabric, run, out)
     feed = open_data(
         store,
-        noise=config.noise,
+        noise=levels_to_read(config.noise, affine_of(config)),
         device=device,
         resident=config.resident,
         n_cases=config.n_cases,
@@ -145,20 +147,35 @@ def fit(fabric: Fabric, record: dict[str, Any], out: Path, quiet: bool) -> None:
 def sampling_of(session: Session, n_ky: int) -> Undersampling:
     """Return what the stage of this epoch undersamples with."""
     config, here = session.run.train, session.here
-    rate, pattern = config.rate, None
+    rate, pattern, kept, affine = config.rate, None, None, affine_of(config)
     if here.stage.sampling == "full" or session.model.config.samples_itself:
         rate = (1.0,)
     elif session.run.mask:  # also instead of a curriculum of lines
-        pattern = as_mask(from_text(session.run.mask)).to(session.fabric.device)
+        on_host = from_text(session.run.mask)
+        pattern, kept = as_mask(on_host).to(session.fabric.device), int(on_host.sum())
     elif here.stage.sampling == "curriculum":
         rate = tuple(n / n_ky for n in range(lowest_line_count(here, n_ky, config.n_center), n_ky + 1))
-    return Undersampling(rate=rate, n_center=min(config.n_center, n_ky), n_ky=n_ky, pattern=pattern)
+    return Undersampling(
+        rate=rate,
+        n_center=min(config.n_center, n_ky),
+        n_ky=n_ky,
+        pattern=pattern,
+        kept=kept,
+        affine=affine,
+        clean=levels_to_read(config.noise, affine) != config.noise,
+    )
+
+
+def affine_of(config: TrainConfig) -> Affine | None:
+    """Return how the training moves its slices; None where they stay."""
+    widest = (config.rotation, config.zoom, config.shift)
+    return Affine(rotation=widest[0], zoom=widest[1], shift=widest[2]) if any(widest) else None
 
 
 def stage_title(session: Session) -> str:
     """Name the current epoch, and its stage where there are several, for the progress bar."""
     here, config = session.here, session.run.train
-    stages = session.model.stages
+    stages = session.stages
     name = f"{here.stage.name} ({here.number + 1}/{len(stages)}), " if len(stages) > 1 else ""
     return f"{name}epoch {session.progress.epoch + 1}/{config.epochs}"
 
@@ -182,19 +199,31 @@ def train_epoch(session: Session, feed: Feed, sampling: Undersampling, bar: Bar)
     for cases in timed(stream, progress, fabric.device):
         session.seed_step()
         session.set_learning_rate(learning_rate(config, here, progress.step / n_steps))
-        batch = sampling.draw(cases, session.generator)
-        output, loss = session.run_batch(batch)
-        fabric.backward(loss)
-        if config.clip:
-            fabric.clip_gradients(session.network, session.optimiser, max_norm=config.clip)
-        session.optimiser.step()
-        session.optimiser.zero_grad()
-        session.scores.add(loss, output.answer, batch.labels)
+        train_step(session, sampling, cases)
         progress.step += 1
         bar.advance(title, session.look())
         if session.time_is_up():
             return False
     return True
+
+
+def train_step(session: Session, sampling: Undersampling, cases: Cases) -> None:
+    """Undersample some cases and learn from them; nothing here makes the host wait for the device."""
+    batch = sampling.draw(cases, session.generator)
+    output, loss = session.run_batch(batch)
+    session.fabric.backward(loss)
+    if (
+        session.run.train.clip
+    ):  # a gradient that is not finite shows in the loss, which is looked at now and then
+        session.fabric.clip_gradients(
+            session.network,
+            session.optimiser,
+            max_norm=session.run.train.clip,
+            error_if_nonfinite=False,
+        )
+    session.optimiser.step()
+    session.optimiser.zero_grad()
+    session.scores.add(loss, output.answer, batch.labels)
 
 
 def timed(stream: Iterable[Cases], progress: Progress, device: torch.device) -> Iterator[Cases]:
@@ -222,7 +251,7 @@ def epoch_row(session: Session, n_steps: int) -> Row:
         "step": (progress.epoch + 1) * n_steps,
         "lr": learning_rate(session.run.train, session.here),
     }
-    if len(session.model.stages) > 1:
+    if len(session.stages) > 1:
         row["stage"] = session.here.number + 1
     row |= scores.summary(session.run.class_names)
     row["samples_per_s"] = scores.n / progress.seconds

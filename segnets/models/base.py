@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, Self
 
 from torch import Tensor, nn
@@ -75,8 +75,23 @@ class SegmentationModel(nn.Module):
     Config: ClassVar[type[ModelConfig]] = ModelConfig
     recipe: ClassVar[Recipe] = Recipe()
     stages: ClassVar[tuple[Stage, ...]] = (Stage(name="train"),)
+    fine_tuning: ClassVar[tuple[Stage, ...]] = ()  # of a trained network; () = its last stage once more
 
     config: ModelConfig
+
+    @classmethod
+    def stages_from(cls, *, trained: bool) -> tuple[Stage, ...]:
+        """Stages of a training that begins with random weights, or with those of a trained network."""
+        if not trained:
+            return cls.stages
+        return cls.fine_tuning or (replace(cls.stages[-1], enter=""),)
+
+    @classmethod
+    def epochs_from(cls, *, trained: bool) -> int:
+        """Epochs of these stages in the paper."""
+        stages = cls.stages_from(trained=trained)
+        whole = sum(stage.epochs for stage in cls.stages)
+        return round(cls.recipe.epochs * sum(stage.epochs for stage in stages) / whole)
 
     def lr_factor(self, name: str) -> float:  # noqa: ARG002 - for subclasses
         """Factor on the learning rate of the parameter called `name`."""

@@ -20,6 +20,7 @@ from segnets.blocks.fourier_features import fourier_features, grid_coordinates
 from segnets.config import check
 from segnets.models.base import ModelConfig, Output, SegmentationModel
 from segnets.recipes import read_recipe
+from segnets.stages import Stage
 
 if TYPE_CHECKING:
     from segnets.data import Batch
@@ -120,19 +121,22 @@ class QueryBlock(nn.Module):
         return out
 
 
-def acquired(kspace: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+def acquired(
+    kspace: Tensor, mask: Tensor, samples: tuple[int, int] | None = None
+) -> tuple[Tensor, Tensor, Tensor | None]:
     """Pick the samples that the mask keeps.
 
     kspace : (batch, 2, [frame,] ky, kx)
     mask : the same with 1 for 2, or broadcastable to that
+    samples : fewest and most that a mask of the batch may keep; counting them waits for the device
     returns values (batch, token, 2), coordinates (batch, token, 3) in [-1, 1], and, where the samples of the
     batch have different numbers of tokens, which are real, (batch, token) bool
     """
     on = mask.expand(len(kspace), 1, *kspace.shape[2:]).flatten(1)
     counts = on.sum(dim=1)
-    fewest = most = on.shape[1]
-    if not on.is_meta:  # a mask without values, for counting operations, keeps everything
-        fewest, most = (int(n) for n in torch.stack((counts.amin(), counts.amax())).tolist())
+    if on.is_meta:  # a mask without values, for counting operations, keeps everything
+        samples = (on.shape[1], on.shape[1])
+    fewest, most = samples or (int(n) for n in torch.stack((counts.amin(), counts.amax())).tolist())
     order = on.argsort(dim=1, descending=True, stable=True)[:, :most]  # (batch, token)
     values = kspace.flatten(2).gather(2, order[:, None].expand(-1, 2, -1)).transpose(1, 2)
     coordinates = grid_coordinates(kspace.shape[2:], kspace.device)[order]
@@ -164,7 +168,7 @@ class DiSK(SegmentationModel):
     description: ClassVar[str] = "transformer from the acquired samples to classes, without an image"
     Config = DiskConfig
     config: DiskConfig
-    recipe, stages = read_recipe("disk")
+    recipe, stages = read_recipe("disk", Stage(name="train", inputs=("kspace", "mask", "samples")))
 
     def __init__(self, config: DiskConfig | None = None) -> None:
         super().__init__()
@@ -204,14 +208,16 @@ class DiSK(SegmentationModel):
         logits: Tensor = self.head(queries)
         return logits
 
-    def forward(self, kspace: Tensor, mask: Tensor) -> Output:
+    def forward(self, kspace: Tensor, mask: Tensor, samples: tuple[int, int] | None = None) -> Output:
         """See `SegmentationModel.forward`; all pixels are queried. The image is the zero-filled one, unused.
 
         Several frames, (batch, 2, frame, ky, kx), give logits (batch, class, frame, y, x).
+
+        samples : see `acquired`
         """
         grid = tuple(kspace.shape[2:])
         sizes = (grid[-2], grid[-1], grid[0] if len(grid) == 3 else 1)
-        values, coordinates, keep = acquired(kspace, mask)
+        values, coordinates, keep = acquired(kspace, mask, samples)
         values = scaled(values, keep, compress=self.config.compress)
         latents = self.encode(values, coordinates, sizes, keep)
         points = grid_coordinates(grid, kspace.device)

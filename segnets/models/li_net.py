@@ -12,7 +12,7 @@ convolution 1x1 narrows them to 16 channels, series are averaged to 6 frames, an
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import torch
@@ -27,13 +27,20 @@ from segnets.config import check
 from segnets.losses import cross_entropy
 from segnets.models.base import Output, SegmentationModel
 from segnets.models.syn_net import SynNetConfig
-from segnets.recipes import read_recipe
+from segnets.recipes import read_fine_tuning, read_recipe
 from segnets.stages import Stage
 
 if TYPE_CHECKING:
     from segnets.data import Batch
 
 NARROW = 16  # channels between convolutions and the linear layers
+PREDICT = Stage(
+    name="predict",
+    trainable=("predictor",),
+    run="match",
+    inputs=("kspace", "image", "labels"),
+    loss="code_loss",
+)
 FRAMES = 6  # of a series, between convolutions and the linear layers
 
 
@@ -124,14 +131,9 @@ class LINet(SegmentationModel):
             inputs=("labels",),
             loss="label_loss",
         ),
-        Stage(
-            name="predictor",
-            trainable=("predictor",),
-            run="match",
-            inputs=("kspace", "image", "labels"),
-            loss="code_loss",
-        ),
+        replace(PREDICT, name="predictor"),
     )
+    fine_tuning = read_fine_tuning("li-net", replace(PREDICT, name="fixed rate"))
 
     def __init__(self, config: LiNetConfig | None = None) -> None:
         super().__init__()

@@ -17,7 +17,7 @@ from segnets.blocks.padding import crop_to, pad_to_multiple
 from segnets.config import check
 from segnets.losses import cross_entropy, mean_squared_error
 from segnets.models.base import ModelConfig, Output, SegmentationModel
-from segnets.recipes import read_recipe
+from segnets.recipes import read_fine_tuning, read_recipe
 
 if TYPE_CHECKING:
     from segnets.data import Batch
@@ -61,6 +61,7 @@ class SynNet(SegmentationModel):
     Config = SynNetConfig
     config: SynNetConfig
     recipe, stages = read_recipe("syn-net")
+    fine_tuning = read_fine_tuning("syn-net")
 
     def __init__(self, config: SynNetConfig | None = None) -> None:
         super().__init__()
