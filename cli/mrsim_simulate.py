@@ -168,8 +168,10 @@ def simulate(
 
 def run(flags: dict[str, Any]) -> Scan:
     """Scan what the flags describe; ValueError for what is unknown or impossible."""
+    from mrsim.bloch.engine import require_device
     from mrsim.scan_setup import Setup
 
+    require_device(flags["device"])
     position = flags["slice_position"]
     setup = Setup(
         phantom=flags["phantom"],

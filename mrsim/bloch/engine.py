@@ -90,7 +90,9 @@ def choose_engine(sequence: Sequence | Events, device: str = "cpu") -> tuple[str
 
 
 def require_device(device: str) -> None:
-    """Raise GpuError, a ValueError, with the remedy if `device` cannot be used here."""
+    """Raise a ValueError with the remedy if `device` is unknown or cannot be used here."""
+    if device not in DEVICES:
+        raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {device!r}")
     if device == "cuda":
         _run("isochromat", device)
         import_module("mrsim.bloch.cuda.device").require_gpu()
@@ -115,8 +117,7 @@ def _check(engine: str, n_sub: SubPositions, device: str) -> None:
         near = get_close_matches(engine, ENGINES, n=1)
         hint = f" (did you mean {near[0]!r}?)" if near else ""
         raise ValueError(f"engine must be one of {', '.join(ENGINES)} or auto, got {engine!r}{hint}")
-    if device not in DEVICES:
-        raise ValueError(f"device must be one of {', '.join(DEVICES)}, got {device!r}")
+    require_device(device)
     if device == "cuda" and engine not in ("auto", "isochromat"):
         raise ValueError(f"engine must be isochromat or auto on the device cuda, got {engine!r}")
     counts = n_sub if isinstance(n_sub, tuple) else (n_sub,)

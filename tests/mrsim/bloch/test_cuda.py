@@ -252,7 +252,7 @@ def test_a_numba_without_cuda_is_told_what_to_install(monkeypatch):
         ({"device": "cuda", "engine": "cartesian"}, "engine must be isochromat or auto on the device cuda"),
     ],
 )
-def test_what_no_gpu_does_is_refused(options, told):
+def test_what_no_gpu_does_is_refused(cpu_plays_gpu, options, told):
     from mrsim.bloch.engine import acquire
 
     with pytest.raises(ValueError, match=told):
@@ -263,11 +263,11 @@ def test_what_no_gpu_does_is_refused(options, told):
 def cpu_plays_gpu(monkeypatch):
     """Count the calls of the GPU engine, which the CPU answers."""
     from mrsim.bloch.cuda import device, engine
-    from mrsim.bloch.isochromat import isochromat
+    from mrsim.bloch.reference import reference
 
     calls = []
     monkeypatch.setattr(device.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(engine, "isochromat", lambda *args: calls.append(args) or isochromat(*args))
+    monkeypatch.setattr(engine, "isochromat", lambda *args: calls.append(args) or reference(*args))
     return calls
 
 
