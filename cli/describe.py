@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 SHOWN = {
     "s": ("ms", MS),
     "m": ("mm", MM),
+    "m/s": ("mm/s", MM),
     "rad": ("deg", DEG),
     "T/m": ("mT/m", 1e-3),
     "T": ("uT", 1e-6),
@@ -26,6 +27,9 @@ PHANTOM_NOTES = {
     "synthetic": "procedural head of twelve BrainWeb classes, any number of subjects, no download",
     "brainweb": "the 20 normal anatomical models of BrainWeb at 0.5 mm (mrsim fetch brainweb)",
     "nifti": "label maps of your own (--phantom-dir) with a tissue table (--tissues TABLE.toml)",
+    "sphere": "ball of water, 10 cm across; its k-space is known in closed form",
+    "cylinder": "bottle of water along z, 16 cm across and 10 cm long",
+    "vials": "water with eight vials of known T1 and T2, one of oil, bars to count, and a pin on the right",
 }
 
 
@@ -105,7 +109,8 @@ def sequence_text(name: str) -> str:
 def parameter_lines(parameters: Iterable[Parameter]) -> list[str]:
     """One line per parameter: name, default in the unit of the field, unit, meaning."""
     shown = [(p.name, *_shown(p.default, p.unit), p.help) for p in parameters]
-    return [f"  {name:<16} {value:<12} {unit:<6} {text}" for name, value, unit, text in shown]
+    wide = max(16, *(len(row[0]) for row in shown))
+    return [f"  {name:<{wide}} {value:<12} {unit:<6} {text}" for name, value, unit, text in shown]
 
 
 def recipes_text() -> str:

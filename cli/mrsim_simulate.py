@@ -11,10 +11,11 @@ import click
 from cli.errors import checked, one_line_errors
 from cli.options import quiet_option
 from cli.progress import progress_bar
-from cli.units import MM, pair, whole_pair
+from cli.units import MM, MS, pair, whole_pair
 from cli.values import parse_pairs
 
 if TYPE_CHECKING:
+    from mrsim.imperfections.gradients import EddyCurrent
     from mrsim.imperfections.model import Imperfections
     from mrsim.scan import Played, Scan
 
@@ -83,10 +84,16 @@ def shorthand_options(command: F) -> F:
     show_default="the middle of the object",
 )
 @click.option("--orientation", default="axial", show_default=True, help="axial, coronal or sagittal.")
+@click.option(
+    "--every", type=int, default=1, show_default=True, help="Take every n-th voxel of the phantom (faster)."
+)
 @click.option("--allow-wrap", is_flag=True, help="Let an object larger than the field of view fold over.")
 @click.option("--coils", type=int, default=1, show_default=True, help="Receive coils; 1 is uniform.")
 @click.option(
-    "--coil-array", default="loops", show_default=True, help="Coils: loops (Biot-Savart) or birdcage."
+    "--coil-array",
+    default="loops",
+    show_default=True,
+    help="Coils: loops (Biot-Savart), birdcage, or a NIfTI file of complex sensitivities (x, y, z, coil).",
 )
 @click.option(
     "--b0",
@@ -96,12 +103,23 @@ def shorthand_options(command: F) -> F:
 )
 @click.option("--b0-strength", type=float, default=1.0, show_default=True, help="Factor on the map.")
 @click.option(
+    "--b1",
+    default="off",
+    show_default=True,
+    help="Transmit field map: off, or a NIfTI file relative to the nominal field (a model: -i b1=0.4).",
+)
+@click.option(
+    "--motion",
+    metavar="FILE.csv",
+    help="Rigid motion: lines of t_s,x_mm,y_mm,z_mm,rx_deg,ry_deg,rz_deg below that header.",
+)
+@click.option(
     "-i",
     "--imperfection",
     "imperfections",
     multiple=True,
     metavar="NAME=VALUE",
-    help="What is wrong with the scanner, as drift=0.5; may be repeated (list: --imperfections).",
+    help="What is wrong with scanner or patient, as drift=0.5; may be repeated (list: --imperfections).",
 )
 @click.option("--imperfections", "list_imperfections", is_flag=True, help="List the imperfections and stop.")
 @click.option(
@@ -168,6 +186,7 @@ def simulate(
 
 def run(flags: dict[str, Any]) -> Scan:
     """Scan what the flags describe; ValueError for what is unknown or impossible."""
+    from mrsim.motion import read_motion
     from mrsim.bloch.engine import require_device
     from mrsim.scan_setup import Setup
 
@@ -185,6 +204,8 @@ def run(flags: dict[str, Any]) -> Scan:
         coil_array=flags["coil_array"],
         b0=flags["b0"],
         b0_strength=flags["b0_strength"],
+        b1=flags["b1"],
+        every=flags["every"],
         allow_wrap=flags["allow_wrap"],
         seed=flags["seed"],
     )
@@ -195,6 +216,7 @@ def run(flags: dict[str, Any]) -> Scan:
         fov,
         thickness,
         imperfections=wrong,
+        motion=read_motion(flags["motion"]) if flags["motion"] else None,
         noise=flags["noise"],
         seed=flags["seed"],
         engine=flags["engine"],
@@ -253,20 +275,38 @@ def imperfections_of(pairs: tuple[str, ...]) -> Imperfections | None:
         return None
     from mrsim.imperfections.model import Imperfections
 
-    return Imperfections(**parse_pairs(pairs, imperfection_rows(), "imperfection"))
+    terms = [pair for pair in pairs if pair.replace("-", "_").startswith("eddy_currents=")]
+    others = [pair for pair in pairs if pair not in terms]
+    found = parse_pairs(others, imperfection_rows(), "imperfection")
+    currents = [eddy_current(text) for pair in terms for text in pair.partition("=")[2].split(",")]
+    return Imperfections(**found, eddy_currents=tuple(currents))
+
+
+def eddy_current(text: str) -> EddyCurrent:
+    """Term of the eddy currents from AXIS:SHARE:MS or AXIS:METRES:MS:b0."""
+    from mrsim.imperfections.gradients import EddyCurrent
+
+    axis, *rest = text.strip().split(":")
+    try:
+        amplitude, time = float(rest[0]), float(rest[1]) * MS
+    except (IndexError, ValueError):
+        rest = []
+    if len(rest) not in (2, 3):
+        raise ValueError(
+            f"eddy_currents must be AXIS:SHARE:MS or AXIS:METRES:MS:b0, like x:0.02:5, got {text!r}"
+        )
+    return EddyCurrent(axis=axis, amplitude=amplitude, time=time, field=rest[2] if rest[2:] else "linear")
 
 
 def imperfection_rows() -> list[Any]:
-    """Parameters of the imperfections that one number or three describe."""
+    """Parameters of the imperfections."""
     from dataclasses import fields
 
     from mrsim.imperfections.model import Imperfections
     from mrsim.sequences import Parameter
 
     return [
-        Parameter(f.name, f.default, f.metadata["unit"], f.metadata["help"])
-        for f in fields(Imperfections)
-        if f.default != ()
+        Parameter(f.name, f.default, f.metadata["unit"], f.metadata["help"]) for f in fields(Imperfections)
     ]
 
 

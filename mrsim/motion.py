@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from pathlib import Path as FilePath
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from phantoms.motion import HeartBeat, Motion, Path, Rotate, TimeCurve, Translate, moved
+from phantoms.phantom import PhantomError
 
 Real = NDArray[np.float64]
+MM = 1e-3
+LOOKS = 64  # times at which a motion is looked at, besides its knots
+COLUMNS = ("t_s", "x_mm", "y_mm", "z_mm", "rx_deg", "ry_deg", "rz_deg")
 SMOOTH = 1 / 8  # of a curve of time: what a polynomial of degree 4 draws well
 
 
@@ -49,6 +54,28 @@ class Flow:
         """How often each spin has been replaced until `time` [s], up to a constant."""
         way = np.array(self.velocity) / self.speed @ position - self.middle + self.speed * time
         return np.asarray(np.floor(way / self.length + 0.5))
+
+
+def flowing(
+    position: Real,
+    spins: NDArray[np.intp],
+    velocity: tuple[float, float, float],
+    cell: tuple[float, float, float],
+) -> Flow | None:
+    """Flow of some spins through the stretch that they fill along the velocity; None without spins.
+
+    position : (3, spin) [m] of all; cell : [m] that a spin stands for, x, y, z
+    """
+    if not spins.size:
+        return None
+    along = np.array(velocity) / np.linalg.norm(velocity)
+    way = along @ position[:, spins]
+    return Flow(
+        spins=spins,
+        velocity=velocity,
+        length=float(np.ptp(way) + np.abs(along) @ cell),
+        middle=float(way.min() + way.max()) / 2,
+    )
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
@@ -90,6 +117,14 @@ class Moving:
                 fresh[chosen] |= _resets(motion.action.reset, motion.time, begin, end)
         return fresh
 
+    def through_plane(self, box: Real, duration: float) -> float:
+        """Farthest that the corners of a `box` (3, 2) [m] go along z during a scan [m], flow aside."""
+        corners = np.array(np.meshgrid(*box)).reshape(3, -1)
+        knots = [motion.time.t for motion in self.motions]
+        times = np.unique(np.concatenate([*knots, np.linspace(0.0, duration, LOOKS)]))
+        away = moved(corners, self.motions, times[(times >= 0) & (times <= duration)])[:, 2] - corners[2]
+        return float(np.abs(away).max(initial=0.0))
+
     def repeated(self, n: int) -> Moving:
         """Return the motion of spins each of which has been cut into `n`, next to one another."""
         return Moving(
@@ -121,6 +156,30 @@ def rigid(
         if shift.any():
             motions.append(Motion(action=Translate(offset=unit), time=TimeCurve(t=t, share=shift)))
     return Moving(motions=tuple(motions))
+
+
+def read_motion(path: FilePath | str) -> Moving:
+    """Rigid trajectory from a CSV file with the header t_s,x_mm,y_mm,z_mm,rx_deg,ry_deg,rz_deg.
+
+    A line is where the object is at a time: shifted along, and turned about x, then y, then z of the image
+    frame, whose origin is the middle of the slice; linear in between, at rest before and after. PhantomError
+    says what is wrong with the file.
+    """
+    try:
+        lines = FilePath(path).read_text(encoding="utf-8").split()
+    except UnicodeDecodeError:
+        lines = []
+    if not lines or tuple(lines[0].split(",")) != COLUMNS:
+        raise PhantomError(f"motion {path} must begin with the line {','.join(COLUMNS)}")
+    try:
+        table = np.array([[float(number) for number in line.split(",")] for line in lines[1:]])
+    except ValueError as error:
+        raise PhantomError(f"motion {path} must hold {len(COLUMNS)} numbers a line: {error}") from None
+    if table.ndim != 2 or table.shape[1] != len(COLUMNS) or len(table) < 2:
+        raise PhantomError(f"motion {path} must have two or more lines of {len(COLUMNS)} numbers")
+    if not np.isfinite(table).all() or (np.diff(table[:, 0]) <= 0).any():
+        raise PhantomError(f"motion {path} must be finite, at times that ascend")
+    return rigid(table[:, 0], table[:, 1:4] * MM, np.radians(table[:, 4:7]))
 
 
 def periodic(action: Translate | Rotate | HeartBeat, period: float, knots: int = 32) -> Moving:

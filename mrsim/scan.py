@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import numpy as np
@@ -19,6 +19,7 @@ from mrsim.plane import SlicePlane
 if TYPE_CHECKING:
     from mrsim.fields import CoilMaps, FieldMap
     from mrsim.imperfections.model import Imperfections
+    from mrsim.motion import Moving
     from phantoms.phantom import Phantom, Spins
 
 Signal = NDArray[np.complex64]
@@ -166,14 +167,24 @@ def scan_phantom(
     plane: SlicePlane,
     *,
     b0: FieldMap | None = None,
+    b1: FieldMap | None = None,
     coils: CoilMaps | None = None,
+    motion: Moving | None = None,
+    imperfections: Imperfections | None = None,
     **options: Any,  # noqa: ANN401  of scan_spins
 ) -> Scan:
-    """Scan the slab of a phantom about `plane`, with its oracle labels; `options` as of `scan_spins`."""
+    """Scan the slab of a phantom about `plane`, with its oracle labels; `options` as of `scan_spins`.
+
+    b0 b1 : maps of off-resonance [Hz] and of the transmit field over the nominal one
+    """
     from mrsim.oracle import class_fractions, oracle_labels, tissue_labels
     from mrsim.slab import slab_spins
 
-    spins = slab_spins(phantom, plane, b0=b0, reach=REACH if what.selective else 0.5)
+    away = _through_plane(phantom, what, plane, (motion, imperfections))
+    reach = (REACH if what.selective else 0.5) + away / plane.thickness
+    spins = slab_spins(phantom, plane, b0=b0, reach=reach)
+    if b1 is not None:
+        spins = replace(spins, b1=b1.at(plane.to_ras(spins.position)).astype(np.complex64))
     fractions = class_fractions(phantom, plane)
     maps: dict[str, NDArray[Any]] = {
         "labels": oracle_labels(fractions, phantom.oracle)[0],
@@ -191,8 +202,23 @@ def scan_phantom(
         field_strength=phantom.tissues.field_strength,
         tissues=phantom.tissues,
         phantom=f"{phantom.name} {phantom.subject}",
+        motion=motion,
+        imperfections=imperfections,
         **options,
     )
+
+
+def _through_plane(
+    phantom: Phantom, what: Played, plane: SlicePlane, movers: tuple[Moving | None, Imperfections | None]
+) -> float:
+    """How far motion brings parts of the object towards the slice [m]; a perfect slice keeps its spins."""
+    motion, wrong = movers
+    if math.isfinite(what.events.box):
+        return 0.0
+    duration = what.events.total_duration
+    every = [m for m in (motion, wrong.moving(duration) if wrong else None) if m is not None]
+    box = plane.coordinates(np.array(phantom.extent))
+    return sum(m.through_plane(box, duration) for m in every)
 
 
 def scan_spins(

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from mrsim.events import Events
-from mrsim.field_files import read_field
+from mrsim.field_files import read_coils, read_field
 from mrsim.fields import COILS, FieldMap, smooth_b0, susceptibility_b0
-from mrsim.fields.coils import Extent
+from mrsim.fields.coils import CoilMaps, Extent
 from mrsim.motion import Moving
 from mrsim.plane import SlicePlane, centred_plane, check_fov
 from mrsim.recipe_parts import B0_KINDS
@@ -36,6 +36,9 @@ class Setup:
     tissues : name of a tissue table, or TOML file of a label map
     position : [m] along the slice normal; None is the middle of the object, of a file of spins 0
     b0 : "off", "susceptibility", "smooth" (random) or a NIfTI file [Hz]
+    b1 : "off" or a NIfTI file of the transmit field over the nominal one
+    coil_array : a name of `COILS`, or a NIfTI file of complex sensitivities (x, y, z, coil)
+    every : take every so-manieth voxel of the phantom along each axis, for speed
     allow_wrap : whether the object may be larger than the field of view
     seed : of the procedural brain and the random field map
     """
@@ -51,21 +54,31 @@ class Setup:
     coil_array: str = "loops"
     b0: str = "off"
     b0_strength: float = 1.0
+    b1: str = "off"
+    every: int = 1
     allow_wrap: bool = False
     seed: int = 0
 
     def __post_init__(self) -> None:
         if not self.b0.endswith(VOLUMES):
             known("b0", self.b0, B0_KINDS)
-        known("coil_array", self.coil_array, COILS)
+        if not self.b1.endswith(VOLUMES):
+            known("b1", self.b1, ("off",))
+        if not self.coil_array.endswith(VOLUMES):
+            known("coil_array", self.coil_array, COILS)
         if self.coils < 1:
             raise ValueError(f"coils must be at least 1, got {self.coils}")
+        if self.every < 1:
+            raise ValueError(f"every must be at least 1, got {self.every}")
         if not self.field_strength > 0:
             raise ValueError(f"field_strength must be positive, got {self.field_strength} T")
         if not self.is_cloud and not self.phantom.endswith(VOLUMES):
             known("phantom", self.phantom, PHANTOMS)
-        if self.is_cloud and self.b0 != "off":
-            raise ValueError(f"b0 must be off for a file of spins, which has its own, got {self.b0!r}")
+        for name in ("b0", "b1"):
+            if self.is_cloud and getattr(self, name) != "off":
+                raise ValueError(
+                    f"{name} must be off for a file of spins, which has its own, got {getattr(self, name)!r}"
+                )
 
     @property
     def is_cloud(self) -> bool:
@@ -78,8 +91,24 @@ class Setup:
             return self._run_cloud(what, fov, thickness, options)
         phantom = self.load()
         plane = self._plane(phantom, what.events, fov, thickness)
-        coils = COILS[self.coil_array](self.coils, phantom.extent) if self.coils > 1 else None
-        return scan_phantom(phantom, what, plane, b0=self.field_map(phantom), coils=coils, **options)
+        return scan_phantom(
+            phantom,
+            what,
+            plane,
+            b0=self.field_map(phantom),
+            b1=read_field(self.b1) if self.b1 != "off" else None,
+            coils=self.coil_maps(phantom.extent),
+            **options,
+        )
+
+    def coil_maps(self, extent: Extent) -> CoilMaps | None:
+        """Coils around an object of this extent, those of a file, or None for a uniform one."""
+        if self.coil_array in COILS:
+            return COILS[self.coil_array](self.coils, extent) if self.coils > 1 else None
+        maps = read_coils(self.coil_array)
+        if self.coils not in (1, maps.n_coils):
+            raise ValueError(f"coils must be {maps.n_coils}, as {self.coil_array} has, got {self.coils}")
+        return maps
 
     def load(self) -> Phantom:
         """Load the phantom and give it the tissues of its field strength."""
@@ -88,7 +117,7 @@ class Setup:
         subject = subjects[0] if self.subject is None else self.subject
         if subject not in subjects:
             raise ValueError(f"subject must be one of {', '.join(map(str, subjects))}, got {subject}")
-        phantom = source.load(subject)
+        phantom = thinned(source.load(subject), self.every)
         if self.phantom in OBJECTS or phantom.name == "nifti":
             return phantom
         table = tissue_table(self.tissues) if self.tissues else table_for_field(self.field_strength)
@@ -152,7 +181,9 @@ class Setup:
         if cloud.motion:
             if position:
                 raise ValueError(f"position must be 0 m for spins that move, got {position} m")
-            options = {"motion": Moving(motions=cloud.by_y().motion), **options}
+            if options.get("motion") is not None:
+                raise ValueError(f"motion must not be given for {self.phantom}, which has its own")
+            options = {**options, "motion": Moving(motions=cloud.by_y().motion)}
         spins = cloud.spins()
         matrix = what.events.matrix
         plane = SlicePlane(orientation=self.orientation, fov=fov, matrix=matrix, thickness=thickness)
@@ -164,11 +195,23 @@ class Setup:
             spins,
             what,
             plane,
-            coils=COILS[self.coil_array](self.coils, _extent(spins, plane)) if self.coils > 1 else None,
+            coils=self.coil_maps(_extent(spins, plane)),
             field_strength=self.field_strength,
             phantom=Path(self.phantom).name,
             **options,
         )
+
+
+def thinned(phantom: Phantom, step: int) -> Phantom:
+    """Every `step`-th voxel of a phantom along each axis, each as large as those that it stands for."""
+    if step == 1:
+        return phantom
+    pick = (slice(step // 2, None, step),) * 3
+    affine = phantom.affine.copy()
+    affine[:3, 3] += phantom.affine[:3, :3] @ np.full(3, step // 2)
+    affine[:3, :3] *= step
+    freq = None if phantom.freq is None else phantom.freq[pick]
+    return replace(phantom, labels=phantom.labels[pick], affine=affine, freq=freq)
 
 
 def _extent(spins: Spins, plane: SlicePlane) -> Extent:

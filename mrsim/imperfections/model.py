@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mrsim.constants import GAMMA_BAR
 from mrsim.events import Events
 from mrsim.fields.b1 import dielectric_b1
 from mrsim.imperfections.fields import GradientNonlinearity, fat_spectrum, with_spectrum
 from mrsim.imperfections.frame import drifting
-from mrsim.imperfections.gradients import AXES, EddyCurrent, delayed, with_eddy_currents
+from mrsim.imperfections.gradients import EddyCurrent, delayed, with_eddy_currents
 from mrsim.imperfections.receiver import off_phase, quantised, spiked
-from mrsim.motion import Moving, periodic, rigid
-from phantoms.motion import Translate
+from mrsim.motion import Moving, flowing, periodic, rigid
+from phantoms.motion import HeartBeat, Translate
+from phantoms.names import known
 
 if TYPE_CHECKING:
     from mrsim.bloch.dynamic import Dynamics
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 NOTHING = (0.0, 0.0, 0.0)
 SUDDEN = 1e-3  # [s] that a sudden movement takes
 BOUND_R1 = 1.0  # [1/s] of the bound pool, as is usual: it cannot be measured
-PARAMETERS_OF_OTHERS = ("spike_level", "eddy_time", "move_at", "breathing_period")
+PARAMETERS_OF_OTHERS = ("spike_level", "move_at", "breathing_period", "beating_period", "flow_tissue")
 
 
 def _parameter(default: Any, unit: str, text: str) -> Any:  # noqa: ANN401 - of the field's own type
@@ -39,33 +41,43 @@ def _parameter(default: Any, unit: str, text: str) -> Any:  # noqa: ANN401 - of 
 class Imperfections:
     """What is wrong with a scanner, and what tissue and patient do besides relaxing; nothing by default.
 
-    B0 map, chemical shift, T2' and receive coils belong to the object and the scanner and are not listed
-    here.
+    T2' and chemical shift are properties of tissues and are there unless they are turned off. B0 maps, B1+
+    maps and coils are given to a scan by themselves.
     """
 
-    drift: float = _parameter(0.0, "Hz/s", "drift of the main field")
-    offset: float = _parameter(0.0, "Hz", "centre frequency that is off from the start")
-    b1: float = _parameter(0.0, "1", "spread of the transmit field between middle and edge of the object")
+    drift: float = _parameter(0.0, "Hz/s", "drift of the main field, positive to higher Larmor frequencies")
+    offset: float = _parameter(0.0, "Hz", "spins off resonance from the start, all alike")
+    b1: float = _parameter(0.0, "1", "spread of the flip angle: 1 + b1/2 in the middle, 1 - b1/2 at the edge")
     concomitant: bool = _parameter(False, "", "concomitant (Maxwell) fields of the gradients")
-    gradient_delay: tuple[float, float, float] = _parameter(NOTHING, "s", "delay of the x, y, z gradients")
+    gradient_delay: tuple[float, float, float] = _parameter(
+        NOTHING, "s", "how late the gradients along x (readout), y, z of the image play"
+    )
     gradient_error: tuple[float, float, float] = _parameter(
-        NOTHING, "1", "third-order error of the x, y, z gradient coils (right, anterior, superior) at 250 mm"
+        NOTHING, "1", "third-order error of the gradient coils (right, anterior, superior) at 250 mm, as -0.1"
     )
-    eddy_amplitude: tuple[float, float, float] = _parameter(
-        NOTHING, "1", "share of a step of the x, y, z gradients that eddy currents oppose"
+    eddy_currents: tuple[EddyCurrent, ...] = _parameter(
+        (), "", "terms AXIS:SHARE:MS that oppose steps of a gradient, or AXIS:METRES:MS:b0; joined by commas"
     )
-    eddy_time: float = _parameter(5e-3, "s", "time constant of those eddy currents")
-    eddy_currents: tuple[EddyCurrent, ...] = _parameter((), "", "further terms, one by one")
+    t2prime: bool = _parameter(True, "", "dephasing within a voxel (tissue table); no: T2* is T2")
+    chemical_shift: bool = _parameter(True, "", "frequency of fat (tissue table); no: that of water")
     fat_lines: bool = _parameter(False, "", "six resonances of fat instead of one")
     magnetisation_transfer: bool = _parameter(False, "", "exchange with bound protons (tissue table)")
     diffusion: bool = _parameter(False, "", "weighting by diffusion (tissue table)")
-    shift: tuple[float, float, float] = _parameter(NOTHING, "m", "sudden shift of the object along x, y, z")
-    turn: tuple[float, float, float] = _parameter(NOTHING, "rad", "sudden turn about x, y, z")
+    shift: tuple[float, float, float] = _parameter(NOTHING, "m", "sudden shift along x, y, z of the image")
+    turn: tuple[float, float, float] = _parameter(NOTHING, "rad", "sudden turn about x, y, z of the image")
     move_at: float = _parameter(0.5, "1", "share of the scan after which it shifts and turns")
-    breathing: tuple[float, float, float] = _parameter(NOTHING, "m", "to and fro along x, y, z")
+    breathing: tuple[float, float, float] = _parameter(NOTHING, "m", "to and fro along x, y, z of the image")
     breathing_period: float = _parameter(4.0, "s", "of that")
-    receiver_phase: float = _parameter(0.0, "rad", "phase offset of the receiver")
-    receiver_frequency: float = _parameter(0.0, "Hz", "frequency offset of the receiver")
+    beating: tuple[float, float, float] = _parameter(
+        NOTHING, "1", "strain about, across and along the wall of a heart about z, as -0.15x0.3x0"
+    )
+    beating_period: float = _parameter(0.9, "s", "of that")
+    flow: tuple[float, float, float] = _parameter(NOTHING, "m/s", "velocity along x, y, z of the image")
+    flow_tissue: str = _parameter("", "", "the tissue that flows, as vessels; all if it is not named")
+    receiver_phase: float = _parameter(0.0, "rad", "phase of the receiver, which the signal lacks")
+    receiver_frequency: float = _parameter(
+        0.0, "Hz", "receiver above its frequency: moves the image along -x"
+    )
     spikes: int = _parameter(0, "1", "samples that are hit by a spike")
     spike_level: float = _parameter(0.3, "1", "size of the spikes, as a share of the largest sample")
     adc_bits: int = _parameter(0, "bit", "bits of the converter for real and imaginary part, 0: no rounding")
@@ -78,9 +90,11 @@ class Imperfections:
                 raise ValueError(f"{f.name} must be finite, got {value} {f.metadata['unit']}")
             if f.default == NOTHING and len(value) != 3:
                 raise ValueError(f"{f.name} must have three values (x, y, z), got {value}")
-        for name in ("eddy_time", "breathing_period"):
+        for name in ("breathing_period", "beating_period"):
             if getattr(self, name) <= 0:
                 raise ValueError(f"{name} must be positive, got {getattr(self, name)} s")
+        if self.fat_lines and not self.chemical_shift:
+            raise ValueError("fat_lines must go with chemical_shift, got chemical_shift off")
         if not 0 <= self.b1 < 1:
             raise ValueError(f"b1 must lie in [0, 1), got {self.b1}")
         if not 0 <= self.move_at <= 1:
@@ -100,8 +114,15 @@ class Imperfections:
         Also returns which spin each came from, see `with_spectrum`.
         """
         source = np.arange(spins.tissue.size)
+        if not self.t2prime:
+            spins = replace(spins, t2prime=np.full_like(spins.t2prime, np.inf))
+        if not self.chemical_shift:
+            table = self._table("chemical_shift", tissues)
+            shift = np.array([t.chemical_shift for t in table.tissues]) * GAMMA_BAR * table.field_strength
+            spins = replace(spins, freq=(spins.freq - shift[spins.tissue]).astype(np.float32))
         if self.b1 and source.size:
-            spins = replace(spins, b1=_transmit(spins, plane, self.b1))
+            felt = _transmit(spins, plane, self.b1)
+            spins = replace(spins, b1=felt if spins.b1 is None else felt * spins.b1)
         if self.fat_lines:
             table = self._table("fat_lines", tissues)
             for row, tissue in enumerate(table.tissues):
@@ -116,16 +137,11 @@ class Imperfections:
         """Return what the amplifiers make of the sequence, and the frame in which the spins see it."""
         if any(self.gradient_delay):
             events = delayed(events, self.gradient_delay)
-        if terms := self._eddy_terms():
-            events = with_eddy_currents(events, terms)
+        if self.eddy_currents:
+            events = with_eddy_currents(events, self.eddy_currents)
         if self.drift or self.offset:
             events = drifting(events, self.drift, self.offset)
         return events
-
-    def _eddy_terms(self) -> tuple[EddyCurrent, ...]:
-        each = zip(AXES, self.eddy_amplitude, strict=True)
-        three = tuple(EddyCurrent(axis=a, amplitude=share, time=self.eddy_time) for a, share in each if share)
-        return three + self.eddy_currents
 
     def dynamics(
         self,
@@ -146,20 +162,37 @@ class Imperfections:
                 )
             concomitant = Concomitant(field_strength=field_strength, axes=plane.axes, centre=plane.centre)
         pool = self._pool(spins, tissues) if self.magnetisation_transfer else None
-        motion = self._motion(events)
+        motion = self._motion(spins, events, tissues)
         if motion is None and pool is None and concomitant is None:
             return None
         return Dynamics(motion=motion, pool=pool, concomitant=concomitant)
 
-    def _motion(self, events: Events) -> Moving | None:
+    def moving(self, duration: float) -> Moving | None:
+        """Motion of the whole object during a scan of `duration` [s], or None."""
         motions: list[Any] = []
         if any(self.shift) or any(self.turn):
-            at = max(SUDDEN, self.move_at * events.total_duration)
+            at = max(SUDDEN, self.move_at * duration)
             rest = [NOTHING]
             motions += rigid([at - SUDDEN, at], [*rest, self.shift], [*rest, self.turn]).motions
         if any(self.breathing):
             motions += periodic(Translate(offset=self.breathing), self.breathing_period).motions
+        if any(self.beating):
+            around, across, along = self.beating
+            heart = HeartBeat(circumferential=around, radial=across, longitudinal=along)
+            motions += periodic(heart, self.beating_period).motions
         return Moving(motions=tuple(motions)) if motions else None
+
+    def _motion(self, spins: Spins, events: Events, tissues: TissueTable | None) -> Moving | None:
+        whole = self.moving(events.total_duration)
+        if not any(self.flow):
+            return whole
+        mine = np.arange(spins.tissue.size)
+        if self.flow_tissue:
+            names = [t.name for t in self._table("flow_tissue", tissues).tissues]
+            row = names.index(known("flow_tissue", self.flow_tissue, names))
+            mine = np.flatnonzero(spins.tissue == row)
+        flow = flowing(spins.position, mine, self.flow, spins.cell)
+        return Moving(motions=whole.motions if whole else (), flows=(flow,) if flow else ())
 
     def _pool(self, spins: Spins, tissues: TissueTable | None) -> BoundPool:
         """Bound pools of the rows of `spins`; rows beyond the table are lines of fat, which have none."""
