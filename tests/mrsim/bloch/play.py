@@ -33,11 +33,12 @@ def points(*, x=0.0, y=0.0, z=0.0, freq=0.0, t1=1e9, t2=1e9, t2prime=np.inf, b1=
     )
 
 
-def signal(what, engine="isochromat", **spins):
-    """(spin, sample) M+ as the receiver sees it, of a sequence or of events; see `points`."""
+def signal(what, engine="isochromat", *, mean=False, **spins):
+    """(spin, sample) M+ as the receiver sees it, of a sequence or of events, or its mean; see `points`."""
     events = what if hasattr(what, "duration") else what.events()
     n = np.broadcast(*(np.atleast_1d(a) for a in spins.values() if a is not None)).size if spins else 1
-    received = acquire(points(**spins), events, coils=np.eye(n, dtype=np.complex64), engine=engine)
+    coils = np.full((1, n), 1 / n, np.complex64) if mean else np.eye(n, dtype=np.complex64)
+    received = acquire(points(**spins), events, coils=coils, engine=engine)
     return received * math.sqrt(math.prod(events.matrix))
 
 
