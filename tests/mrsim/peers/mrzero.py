@@ -34,13 +34,9 @@ def mrzero_sequence(events: Events) -> mr0.Sequence:
     if events.crusher.any() or events.spoil.any() or events.frequency.any() or events.steady_state:
         raise ValueError("events must hold real gradients, one frequency and a start in equilibrium")
     sequence = mr0.Sequence(normalized_grads=False)
-    first = np.cumsum(events.samples) - events.samples
-    phase = events.trajectory().phase
     bounds = np.append(np.flatnonzero(events.pulse >= 0), events.duration.size)
     for begin, end in pairwise(bounds):
-        steps = [
-            _steps(events, e, phase[first[e] : first[e] + events.samples[e]]) for e in range(begin + 1, end)
-        ]
+        steps = [_steps(events, event) for event in range(begin + 1, end)]
         time, moment, used, turn = (np.concatenate(part) for part in zip(*steps, strict=True))
         repetition = sequence.new_rep(time.size)
         pulse = events.pulses[events.pulse[begin]]
@@ -56,14 +52,14 @@ def mrzero_sequence(events: Events) -> mr0.Sequence:
     return sequence
 
 
-def _steps(events: Events, event: int, phase: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Cut an event at samples: times [s], moments (n, 3) [1/m], which end at a sample, and phases."""
+def _steps(events: Events, event: int) -> tuple[np.ndarray, ...]:
+    """Cut an event at its samples: times [s], moments (n, 3) [1/m], whether a sample ends it, its phase."""
     n = events.samples[event]
     sample = events.first[event] + np.arange(n) * events.dwell[event]
     edges = np.concatenate(([0.0], sample, [events.duration[event]]))
     moment = np.diff(events.moment(np.full(edges.size, event), edges)[:, :3], axis=0)
     used = np.append(np.ones(n, np.int32), 0)
-    return np.diff(edges), moment, used, np.append(phase, 0.0)
+    return np.diff(edges), moment, used, events.phase[event] * used
 
 
 def mrzero_object(
