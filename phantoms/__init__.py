@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 PHANTOMS = {
     "synthetic": "phantoms.synthetic:SyntheticBrain",
     "brainweb": "phantoms.brainweb:BrainWeb",
+    "cardiac": "phantoms.cardiac:Cardiac",
     "nifti": "phantoms.nifti:NiftiPhantom",
     "sphere": "phantoms.objects.sphere:Sphere",
     "cylinder": "phantoms.objects.cylinder:Cylinder",

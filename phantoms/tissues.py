@@ -14,7 +14,14 @@ import numpy as np
 
 from phantoms.names import known
 
-TISSUE_TABLES = ("brainweb-1.5T", "brainweb-3T", "brainweb-strict-1.5T", "objects-1.5T", "objects-3T")
+TISSUE_TABLES = (
+    "brainweb-1.5T",
+    "brainweb-3T",
+    "brainweb-strict-1.5T",
+    "cardiac-1.5T",
+    "objects-1.5T",
+    "objects-3T",
+)
 DEFAULT_TABLES = {1.5: "brainweb-1.5T", 3.0: "brainweb-3T"}  # field strength [T] -> table
 OBJECT_TABLES = {1.5: "objects-1.5T", 3.0: "objects-3T"}
 TIME_SPREAD = 0.05  # sigma of log T1 and log T2 between subjects

@@ -30,15 +30,15 @@ def kernel(function: F) -> F:
     """
     compiled: Any = numba.njit(cache=True, error_model="numpy", nogil=True)(function)
     with suppress(AttributeError):  # no writable cache folder, or a Numba that stamps in another way
-        compiled._cache._cache_file._source_stamp = package_digest()
+        compiled._cache._cache_file._source_stamp = package_digest(Path(function.__code__.co_filename).parent)
     return cast(F, compiled)
 
 
 @cache
-def package_digest() -> str:
-    """SHA-256 of the sources of this package."""
+def package_digest(package: Path) -> str:
+    """SHA-256 of the sources of `package` and of this one, on which it builds."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted({*package.glob("*.py"), *Path(__file__).parent.glob("*.py")}):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 
