@@ -31,7 +31,7 @@ def main() -> None:
 @click.option(
     "--recipe", "recipe_name", metavar="NAME|FILE.toml", help="Recipe to start from (mrsim recipes)."
 )
-@click.option("--phantom", help="Phantom: synthetic, brainweb or nifti.", show_default="synthetic")
+@click.option("--phantom", help="Phantom (mrsim phantoms).", show_default="synthetic")
 @click.option(
     "--phantom-dir",
     type=click.Path(),
@@ -91,7 +91,7 @@ def build_recipe(
     from mrsim.recipe import load_recipe, recipe_for
 
     changes = overrides(flags)
-    if name and phantom:
+    if phantom:
         changes["phantom"] = phantom
     name = name or recipe_for(phantom)
     if phantom_dir and (phantom == "nifti" or name == "nifti-se"):

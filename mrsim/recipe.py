@@ -15,13 +15,18 @@ from mrsim.bloch.engine import DEVICES
 from mrsim.noise import NOISE_REFERENCES
 from mrsim.recipe_parts import Contrast, OutputSpec, PhantomSpec, ScannerSpec, SliceSpec, SplitSpec, VarySpec
 from mrsim.recipe_resolve import built, typed, with_contrasts, with_positions, with_split, with_subjects
-from mrsim.sequences import sequence_class
-from mrsim.sources import base_table, oracle_of
+from mrsim.sequences import ALIASES, sequence_class
+from mrsim.sources import OBJECTS, base_table, oracle_of
 from phantoms.names import known
 
 RECIPE_FOLDER = Path(__file__).parent / "recipes"
-RECIPE_OF_PHANTOM = {"brainweb": "brainweb-se", "synthetic": "synthetic-se", "nifti": "nifti-se"}
-ENGINE_NAMES = ("cartesian", "isochromat", "reference")
+RECIPE_OF_PHANTOM = {
+    "brainweb": "brainweb-se",
+    "synthetic": "synthetic-se",
+    "nifti": "nifti-se",
+    **dict.fromkeys(OBJECTS, "objects-se"),
+}
+ENGINE_NAMES = ("auto", "cartesian", "nufft", "isochromat", "reference")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,7 +59,12 @@ class Recipe:
             raise ValueError(f"engine must be isochromat on the device cuda, got {self.engine!r}")
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must lie in [0, 2**63), got {self.seed}")
-        for sequence in self.sequences:
+        for name, sequence in self._named_sequences():
+            if not getattr(sequence, "cartesian", True):
+                raise ValueError(
+                    f"sequence of a data set must fill a Cartesian grid, which {name} does not: "
+                    f"mrsim simulate --sequence {name} scans and reconstructs it slice by slice"
+                )
             self._check_extremes(sequence)
             for name in GEOMETRY:
                 value, first = getattr(sequence, name), getattr(self.sequence, name)
@@ -65,6 +75,10 @@ class Recipe:
     def sequences(self) -> tuple[Any, ...]:
         """Sequence of each contrast, or the only one."""
         return tuple(contrast.sequence for contrast in self.contrasts) or (self.sequence,)
+
+    def _named_sequences(self) -> tuple[tuple[str, Any], ...]:
+        found = tuple((contrast.sequence_name, contrast.sequence) for contrast in self.contrasts)
+        return found or ((self.sequence_name, self.sequence),)
 
     def _check_extremes(self, sequence: Any) -> None:  # noqa: ANN401
         """Refuse a variation at whose ends the sequence would be impossible."""
@@ -172,7 +186,11 @@ def recipe_for(phantom: str | None = None) -> str:
     """Name of the recipe that a bare `--phantom` stands for."""
     from phantoms import PHANTOMS
 
-    return RECIPE_OF_PHANTOM[known("phantom", phantom, PHANTOMS)] if phantom else "synthetic-se"
+    if not phantom:
+        return "synthetic-se"
+    if known("phantom", phantom, PHANTOMS) not in RECIPE_OF_PHANTOM:
+        raise ValueError(f"recipe must be given for the phantom {phantom}, which has none of its own")
+    return RECIPE_OF_PHANTOM[phantom]
 
 
 def _read(name_or_path: str | Path) -> dict[str, Any]:
@@ -189,16 +207,16 @@ def _read(name_or_path: str | Path) -> dict[str, Any]:
     return tree
 
 
-def _sequence_fields(tree: Mapping[str, Any]) -> tuple[type[Any], tuple[str, ...]]:
-    cls = sequence_class(str(tree.get("sequence", {}).get("name", "spin-echo")))
-    return cls, tuple(f.name for f in fields(cls))
+def _sequence_class(tree: Mapping[str, Any]) -> type[Any]:
+    return sequence_class(str(tree.get("sequence", {}).get("name", "spin-echo")))
 
 
 def _apply(tree: dict[str, Any], overrides: Mapping[str, Any]) -> None:
     """Put every override into its section."""
     overrides = dict(overrides)
     if "sequence" in overrides:
-        _put_sequence(tree, "name", overrides.pop("sequence"))
+        name = str(overrides.pop("sequence"))
+        _change_sequence(tree, ALIASES.get(name, name))
     if "vary" in overrides and not isinstance(overrides["vary"], Mapping):
         overrides["vary"] = {"te": overrides["vary"], "tr": overrides["vary"]}
     if "phantom" in overrides and overrides["phantom"] != tree.get("phantom", {}).get("source", "synthetic"):
@@ -207,8 +225,9 @@ def _apply(tree: dict[str, Any], overrides: Mapping[str, Any]) -> None:
         by = tree.pop("split", {}).get("by")  # the subjects of another source
         tree["split"] = {"by": by} if by else {}
     if overrides.get("orientation") == "sagittal" and not {"matrix", "fov"} & overrides.keys():
+        defaults = {f.name: f.default for f in fields(_sequence_class(tree))}
         for name in ("matrix", "fov"):  # a head is longer from back to front, now the phase-encode axis
-            _put_sequence(tree, name, list(reversed(tree["sequence"][name])))
+            _put_sequence(tree, name, list(reversed(tree["sequence"].get(name, defaults[name]))))
     if {"slices", "orientation"} & overrides.keys():
         for name in ("numbers", "views", "positions"):
             tree.get("slices", {}).pop(name, None)
@@ -225,6 +244,21 @@ def _apply(tree: dict[str, Any], overrides: Mapping[str, Any]) -> None:
             tree.setdefault(section, {})[key] = value
         else:
             tree[key] = value
+
+
+def _change_sequence(tree: dict[str, Any], name: str) -> None:
+    """Take another sequence, with the recipe's values where both have the same default, else with its own.
+
+    So a bSSFP has its own TE, TR and bandwidth on the recipe's field of view, and an EPI its coarser matrix.
+    """
+    old, new = _sequence_class(tree), sequence_class(name)
+    _put_sequence(tree, "name", name)
+    if old is new:
+        return
+    before, after = ({f.name: f.default for f in fields(cls)} for cls in (old, new))
+    shared = {key for key in before.keys() & after.keys() if before[key] == after[key]}
+    tree["sequence"] = {k: v for k, v in tree["sequence"].items() if k in shared or k == "name"}
+    tree["engine"] = "auto"
 
 
 def _put_sequence(tree: dict[str, Any], name: str, value: object) -> None:
@@ -261,7 +295,7 @@ def _places(tree: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
     for section, cls in SECTIONS.items():
         if section != "vary":
             places |= {f.name: (section, f.name) for f in fields(cls)}
-    places |= {name: ("sequence", name) for name in _sequence_fields(tree)[1]}
+    places |= {f.name: ("sequence", f.name) for f in fields(_sequence_class(tree))}
     return {**places, **RENAMED, "vary": ("vary", "")}
 
 

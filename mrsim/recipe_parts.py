@@ -8,18 +8,20 @@ from typing import Any
 
 from mrsim.classes import CLASS_SETS
 from mrsim.slices import AUTO, SLICE_SETS
+from mrsim.sources import OBJECTS
 from phantoms.names import known
 
 B0_KINDS = ("off", "susceptibility", "smooth")
 PER = ("subject", "case")
 CODECS = ("none", "zstd")
 ORIENTATIONS = ("axial", "coronal", "sagittal")
+OWN_CLASSES = ("nifti", *OBJECTS)
 SPLITS_BY = ("subject", "slice")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PhantomSpec:
-    """What is scanned. `spacing` is for the synthetic brain, `path` for label maps of the user's own."""
+    """What is scanned. `spacing` is for what is computed, `path` for label maps of the user's own."""
 
     source: str = "synthetic"
     subjects: tuple[int, ...] = ()  # () is all that the source has
@@ -36,15 +38,20 @@ class PhantomSpec:
 
         known("phantom", self.source, PHANTOMS)
         known("classes", self.classes, ("", *CLASS_SETS))
-        if self.classes and self.source == "nifti":
+        if self.classes and self.source in OWN_CLASSES:
             raise ValueError(
-                f"classes must be those of the table for the phantom nifti, got {self.classes!r}"
+                f"classes must be those of the table for the phantom {self.source}, got {self.classes!r}"
+            )
+        if self.tissues and self.source in OBJECTS:
+            raise ValueError(
+                f"tissues must be those of the field strength for the phantom {self.source}, "
+                f"got {self.tissues!r}"
             )
         if len(set(self.subjects)) != len(self.subjects):
             raise ValueError(f"subjects must be different, got {', '.join(map(str, self.subjects))}")
-        if self.spacing and self.source != "synthetic":
+        if self.spacing and self.source not in ("synthetic", *OBJECTS):
             raise ValueError(
-                f"spacing must be given for the synthetic phantom only, got it for {self.source}"
+                f"spacing must be given for synthetic, {', '.join(OBJECTS)} only, got it for {self.source}"
             )
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from mrsim.recipe_parts import Contrast, PhantomSpec, SliceSpec, SplitSpec
-from mrsim.sequences import sequence_class
-from mrsim.slices import AUTO, SLICE_SETS, selected, slice_set, spread, what_slices_may_be
+from mrsim.sequences import ALIASES, sequence_class
+from mrsim.slices import AUTO, SLICE_SETS, selected, slice_set, what_slices_may_be
 from mrsim.sources import content_hash, subjects_of
 from phantoms.names import known
 
@@ -72,7 +72,8 @@ def with_contrasts(
 
 def _named(table: Mapping[str, Any], default: str) -> tuple[str, dict[str, Any]]:
     values = dict(table)
-    return str(values.pop("name", default)), values
+    name = str(values.pop("name", default))
+    return ALIASES.get(name, name), values
 
 
 def with_subjects(spec: PhantomSpec) -> PhantomSpec:
@@ -87,7 +88,12 @@ def with_positions(spec: SliceSpec) -> SliceSpec:
         return replace(spec, numbers=numbers, views=spec.views or spec.orientations * len(numbers))
     if spec.of == AUTO and spec.select not in SLICE_SETS:
         count = int(spec.select) if spec.select.isdigit() else 0
-        views = tuple(view for view in spec.orientations for _ in spread(count, max(count, 1)))
+        if count < 1:
+            raise ValueError(
+                f"slices must be a count such as 9, spread over what the phantom spans, or one of "
+                f"{', '.join(SLICE_SETS)}, got {spec.select!r}"
+            )
+        views = tuple(view for view in spec.orientations for _ in range(count))
         return replace(spec, numbers=tuple(range(len(views))), views=views)
     name = spec.select if spec.select in SLICE_SETS else spec.of
     if name == AUTO or (spec.select != name and not set(spec.select) <= set("0123456789:- ")):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mrsim.classes import CLASS_SETS
 from phantoms import phantom_source
+from phantoms.objects.parts import object_oracle
 from phantoms.phantom import BRAIN_ORACLE, OracleClasses, PhantomSource
 from phantoms.tissues import TISSUE_TABLES, TissueTable, table_for_field, tissue_table
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from mrsim.recipe_parts import PhantomSpec
 
 DEFAULT_SUBJECTS = 20  # of the synthetic brain, which has as many as one likes
+OBJECTS = ("sphere", "cylinder", "vials")  # made of tissues of their own, each a class to segment
 
 
 def subjects_of(spec: PhantomSpec) -> tuple[int, ...]:
@@ -26,7 +28,7 @@ def subjects_of(spec: PhantomSpec) -> tuple[int, ...]:
         if bad := [s for s in spec.subjects if not 0 <= s < 2**31]:
             raise ValueError(f"subject must not be negative, got {bad[0]}")
         return spec.subjects or tuple(range(DEFAULT_SUBJECTS))
-    available = _source(spec, seed=0).subjects()
+    available = _source(spec).subjects()
     if bad := [s for s in spec.subjects if s not in available]:
         raise ValueError(
             f"subject must be one of {', '.join(map(str, available))} of {spec.source}, got {bad[0]}"
@@ -51,7 +53,10 @@ def source_of(recipe: Recipe, phantom_dir: str | Path | None = None) -> PhantomS
 
     phantom_dir : folder of the BrainWeb volumes; None looks in the usual places
     """
-    return _source(recipe.phantom, seed=recipe.seed, directory=phantom_dir)
+    spec = recipe.phantom
+    if spec.source in OBJECTS:
+        return _source(spec, field_strength=recipe.scanner.field_strength)
+    return _source(spec, seed=recipe.seed, directory=phantom_dir)
 
 
 def require_files(source: PhantomSource, subjects: tuple[int, ...]) -> None:
@@ -65,6 +70,8 @@ def require_files(source: PhantomSource, subjects: tuple[int, ...]) -> None:
 def base_table(recipe: Recipe) -> TissueTable:
     """Find the tissue table before variation: of the field strength, by name, or the user's own file."""
     spec, field_strength = recipe.phantom, recipe.scanner.field_strength
+    if spec.source in OBJECTS:
+        return _object_table(recipe)
     if spec.source == "nifti":
         table: TissueTable = _table_file(spec).table
     elif not spec.tissues:
@@ -95,12 +102,15 @@ def oracle_of(recipe: Recipe) -> OracleClasses:
     if recipe.phantom.source == "nifti":
         oracle: OracleClasses = _table_file(recipe.phantom).oracle
         return oracle
+    if recipe.phantom.source in OBJECTS:
+        return object_oracle(_object_table(recipe))
     return CLASS_SETS.get(recipe.phantom.classes, BRAIN_ORACLE)
 
 
 def provenance(source: PhantomSource) -> dict[str, str]:
     """Citation and licence of the phantom data."""
-    module = import_module(type(source).__module__)
+    objects = source.name in OBJECTS
+    module = import_module("phantoms.objects.parts" if objects else type(source).__module__)
     own = "label maps of the user's own"
     return {
         "citation": getattr(module, "CITATION", own),
@@ -108,7 +118,16 @@ def provenance(source: PhantomSource) -> dict[str, str]:
     }
 
 
-def _source(spec: PhantomSpec, *, seed: int, directory: str | Path | None = None) -> PhantomSource:
+def _object_table(recipe: Recipe) -> TissueTable:
+    source: Any = source_of(recipe)
+    table: TissueTable = source.table()
+    return table
+
+
+def _source(
+    spec: PhantomSpec, *, seed: int = 0, field_strength: float = 1.5, directory: str | Path | None = None
+) -> PhantomSource:
+    """Make the source; what does not concern it is left out."""
     if spec.source == "nifti":
         if not spec.path or not spec.tissues:
             raise ValueError(
@@ -118,10 +137,11 @@ def _source(spec: PhantomSpec, *, seed: int, directory: str | Path | None = None
         return phantom_source("nifti", path=spec.path, tissues=spec.tissues)
     if spec.source == "brainweb":
         return phantom_source("brainweb", **({"directory": directory} if directory else {}))
-    options: dict[str, Any] = {"seed": seed, "n_subjects": max(spec.subjects, default=0) + 1}
-    if spec.spacing:
-        options["spacing"] = spec.spacing
-    return phantom_source(spec.source, **options)
+    options: dict[str, Any] = {"spacing": spec.spacing} if spec.spacing else {}
+    if spec.source in OBJECTS:
+        return phantom_source(spec.source, field_strength=field_strength, **options)
+    n_subjects = max(spec.subjects, default=0) + 1
+    return phantom_source(spec.source, seed=seed, n_subjects=n_subjects, **options)
 
 
 def _table_file(spec: PhantomSpec) -> Any:  # noqa: ANN401  a TableFile, whose module is heavy

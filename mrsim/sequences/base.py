@@ -7,7 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,8 @@ class SliceSequence(ABC):
     A subclass says what one shot plays (`_shot`) and how many there are (`n_shots`); every shot is a
     repetition.
     """
+
+    cartesian: ClassVar[bool] = True  # whether the samples lie on the grid of the image's k-space
 
     te: float = parameter(10e-3, "s", "echo time")
     tr: float = parameter(50e-3, "s", "repetition time")
@@ -255,7 +257,13 @@ class SliceSequence(ABC):
     def encode(self, x: float = 0.0, z: float = 0.0) -> Callable[[float], Block]:
         """Play areas [s T/m] x and z, and along y that of the phase encode given [1/m]; all equally long."""
         play = self.lobes(max(abs(x), self.steepest(), abs(z)))
-        return lambda ky: play(x, ky / GAMMA_BAR, z)
+        model = self.hardware.lobe(max(abs(x), self.steepest(), abs(z)))
+
+        def block(ky: float) -> Block:
+            gy = self.hardware.shaped_like(ky / GAMMA_BAR, model)  # of no amplitude in the middle of k-space
+            return replace(play(x, 0.0, z), gy=gy)  # so that all repetitions have the same events
+
+        return block
 
     def rest(self, blocks: Sequence[Block]) -> Block:
         """Wait until TR is over."""

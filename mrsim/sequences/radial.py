@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +25,8 @@ class Radial(GradientEcho):
     Each spoke holds matrix[1] samples, over the k-space of the nominal image along its direction, with k = 0
     in sample matrix[1] // 2 at TE. Field of view and matrix are square.
     """
+
+    cartesian: ClassVar[bool] = False
 
     fov: tuple[float, float] = parameter((0.240, 0.240), "m", "field of view (y, x), square")
     matrix: tuple[int, int] = parameter((128, 128), "1", "pixels of the image (y, x), square; x also samples")

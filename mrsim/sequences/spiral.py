@@ -6,6 +6,7 @@ import cmath
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,8 @@ class Spiral(GradientEcho):
     the receiver (steps of at most 1 / fov) allow. TE is when the spiral starts, at k = 0. Field of view and
     matrix are square; the bandwidth of the receiver is that per pixel times matrix[1].
     """
+
+    cartesian: ClassVar[bool] = False
 
     fov: tuple[float, float] = parameter((0.240, 0.240), "m", "field of view (y, x), square")
     matrix: tuple[int, int] = parameter((128, 128), "1", "pixels of the image (y, x), square")

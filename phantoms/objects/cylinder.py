@@ -8,6 +8,7 @@ from typing import ClassVar
 from phantoms.objects import shapes
 from phantoms.objects.parts import Part, lattice_phantom, object_table, only_subject
 from phantoms.phantom import Phantom
+from phantoms.tissues import TissueTable
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -29,7 +30,7 @@ class Cylinder:
 
     def __post_init__(self) -> None:
         self.parts()
-        object_table(self.field_strength, (self.tissue,))
+        self.table()
 
     def subjects(self) -> tuple[int, ...]:
         """There is one: 1."""
@@ -39,8 +40,11 @@ class Cylinder:
         """Return the cylinder, tissue class 1."""
         return (Part(shape=shapes.Cylinder(radius=self.radius, length=self.length), label=1),)
 
+    def table(self) -> TissueTable:
+        """Tissues at the field strength, by class."""
+        return object_table(self.field_strength, (self.tissue,))
+
     def load(self, subject: int) -> Phantom:
         """Paint it; classes: 0 air, 1 the tissue."""
         only_subject(subject)
-        table = object_table(self.field_strength, (self.tissue,))
-        return lattice_phantom(self.name, self.parts(), table, self.spacing)
+        return lattice_phantom(self.name, self.parts(), self.table(), self.spacing)

@@ -44,19 +44,23 @@ def lattice_phantom(name: str, parts: Sequence[Part], table: TissueTable, spacin
         _paint(labels, axes, part)
     affine = np.diag([spacing, spacing, spacing, 1.0])
     affine[:3, 3] = [axis[0] for axis in axes]
-    names = tuple(t.name for t in table.tissues)
-    classes = tuple(range(len(names)))
-    oracle = OracleClasses(names=names, of_tissue=classes, priority=classes[::-1])
     return Phantom(
         name=name,
         subject="1",
         labels=labels,
         affine=affine,
         tissues=table,
-        oracle=oracle,
+        oracle=object_oracle(table),
         citation=CITATION,
         licence=LICENCE,
     )
+
+
+def object_oracle(table: TissueTable) -> OracleClasses:
+    """Make every tissue a class of its own; of classes that share a pixel evenly the later one wins."""
+    names = tuple(t.name for t in table.tissues)
+    classes = tuple(range(len(names)))
+    return OracleClasses(names=names, of_tissue=classes, priority=classes[::-1])
 
 
 def _paint(labels: NDArray[np.uint8], axes: Sequence[NDArray[np.float64]], part: Part) -> None:

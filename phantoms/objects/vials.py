@@ -14,6 +14,7 @@ from typing import ClassVar
 from phantoms.objects.parts import Part, lattice_phantom, object_table, only_subject
 from phantoms.objects.shapes import Box, Cylinder
 from phantoms.phantom import Phantom
+from phantoms.tissues import TissueTable
 
 LENGTH = 100e-3  # [m] of everything
 BODY_RADIUS, RING_RADIUS, VIAL_RADIUS = 90e-3, 58e-3, 12.5e-3  # [m]
@@ -38,7 +39,7 @@ class Vials:
     field_strength: float = 1.5
 
     def __post_init__(self) -> None:
-        object_table(self.field_strength)
+        self.table()
 
     def subjects(self) -> tuple[int, ...]:
         """There is one: 1."""
@@ -50,10 +51,14 @@ class Vials:
         pin = Cylinder(radius=PIN_RADIUS, length=LENGTH, centre=PIN_AT)
         return (body, *_ring(), *_bars(), Part(shape=pin, label=PLASTIC, within=WATER))
 
+    def table(self) -> TissueTable:
+        """Tissues at the field strength, by class."""
+        return object_table(self.field_strength)
+
     def load(self, subject: int) -> Phantom:
         """Paint it; classes as in `objects-1.5T.toml`."""
         only_subject(subject)
-        return lattice_phantom(self.name, self.parts(), object_table(self.field_strength), self.spacing)
+        return lattice_phantom(self.name, self.parts(), self.table(), self.spacing)
 
 
 def _ring() -> tuple[Part, ...]:

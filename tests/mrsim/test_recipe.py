@@ -6,11 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from mrsim.draws import coordinates, draw_subject
+from mrsim.draws import SUBJECT_KEY, coordinates, draw_subject, generator
 from mrsim.recipe import RECIPE_FOLDER, RECIPE_OF_PHANTOM, load_recipe, recipe_for, recipe_names
-from mrsim.sequences import SEQUENCES
+from mrsim.sequences import SEQUENCES, sequence_class
 from mrsim.slices import SLICE_SETS, slice_set, spread
-from mrsim.sources import oracle_of
+from mrsim.sources import base_table, oracle_of, source_of
 from phantoms.brainweb import SUBJECTS
 
 OWN_PHANTOM = tuple(name for name in recipe_names() if name != "nifti-se")  # it asks for files of the user's
@@ -81,7 +81,8 @@ def test_every_phantom_has_a_recipe_that_ships():
 
 @pytest.mark.parametrize("name", OWN_PHANTOM)
 def test_a_resolved_recipe_reads_back_to_itself(tmp_path, name):
-    recipe = load_recipe(name, bandwidth=260.0, slices="0:48:5", seed=7)
+    slices = 5 if name == "objects-se" else "0:48:5"
+    recipe = load_recipe(name, bandwidth=260.0, slices=slices, seed=7)
     (tmp_path / "own.toml").write_text(recipe.as_toml())
     again = load_recipe(tmp_path / "own.toml")
     assert (again.hash, again.as_dict()) == (recipe.hash, recipe.as_dict())
@@ -122,6 +123,41 @@ def test_another_phantom_brings_its_own_subjects():
     assert recipe.split.test == ()
 
 
+@pytest.mark.parametrize("name", [n for n in SEQUENCES if sequence_class(n).cartesian])
+def test_every_cartesian_sequence_makes_a_data_set_of_the_brains(name):
+    """With what it needs of its own, at the ends of the variation of TE and TR too."""
+    recipe = load_recipe("brainweb-se", sequence=name)
+    cls = sequence_class(name)
+    assert recipe.sequence == cls()  # whose defaults are the recipe's, or its own
+    assert load_recipe("brainweb-se", sequence=name, engine="isochromat").engine == "isochromat"
+
+
+def test_another_sequence_keeps_what_both_have_in_common():
+    recipe = load_recipe("synthetic-demo", sequence="bssfp", flip=0.7)
+    sequence = recipe.sequence
+    assert (sequence.matrix, sequence.fov) == ((90, 108), (0.180, 0.216))  # of the recipe
+    assert (sequence.te, sequence.tr, sequence.bandwidth, sequence.flip) == (2.3e-3, 4.6e-3, 1000.0, 0.7)
+    assert (recipe.engine, recipe.sequence_name) == ("auto", "bssfp")
+    assert load_recipe("brainweb-se", sequence="se").hash == load_recipe("brainweb-se").hash
+    sagittal = load_recipe("synthetic-se", sequence="truefisp", orientation="sagittal").sequence
+    assert (sagittal.matrix, sagittal.fov) == ((216, 180), (0.216, 0.180))
+
+
+@pytest.mark.parametrize("name", ["sphere", "cylinder", "vials"])
+def test_test_objects_have_a_recipe_and_a_class_for_every_tissue(name):
+    recipe = load_recipe(recipe_for(name), phantom=name, spacing=2e-3, field_strength=3.0)
+    assert recipe.phantom.subjects == (1,)
+    assert oracle_of(recipe).names == tuple(t.name for t in base_table(recipe).tissues)
+    assert base_table(recipe).field_strength == 3.0
+    assert source_of(recipe).spacing == 2e-3
+
+
+def test_a_phantom_without_a_recipe_asks_for_one(monkeypatch):
+    monkeypatch.delitem(RECIPE_OF_PHANTOM, "vials")
+    with pytest.raises(ValueError, match="recipe must be given for the phantom vials"):
+        recipe_for("vials")
+
+
 def test_held_out_subjects_by_number_and_by_count():
     split = load_recipe("synthetic-se", subjects=range(6), validation=[1]).split
     assert (split.test, split.validation) == ((3, 4, 5), (1,))
@@ -142,6 +178,16 @@ def test_held_out_subjects_by_number_and_by_count():
         ({"field_strength": 7.0}, r"field_strength must be 1\.5 or 3 T"),
         ({"b0": "suceptibility"}, r"b0 must be one of .* \(did you mean 'susceptibility'\?\)"),
         ({"phantom": "brainwb"}, r"phantom must be one of .* \(did you mean 'brainweb'\?\)"),
+        ({"sequence": "radial"}, r"must fill a Cartesian grid, .* mrsim simulate --sequence radial scans"),
+        ({"sequence": "spiral"}, r"must fill a Cartesian grid, .* mrsim simulate --sequence spiral scans"),
+        ({"phantom": "sphere", "tissues": "brainweb-3T"}, r"tissues must be those of the field strength"),
+        ({"phantom": "vials", "classes": "head"}, r"classes must be those of the table .* vials"),
+        ({"phantom": "sphere", "subjects": [2]}, r"subject must be one of 1 of sphere, got 2"),
+        ({"phantom": "sphere", "field_strength": 7.0}, r"field_strength must be 1\.5 or 3 T"),
+        (
+            {"phantom": "brainweb", "spacing": 1e-3},
+            r"spacing must be given for synthetic, sphere, .* brainweb",
+        ),
         ({"sequence": "spin_echo"}, r"sequence must be one of .* \(did you mean 'spin-echo'\?\)"),
         ({"engine": "cartesien"}, r"engine must be one of .* \(did you mean 'cartesian'\?\)"),
         ({"slices": "seranett"}, r"slices must be one of .* \(did you mean 'seranet'\?\)"),
@@ -154,6 +200,8 @@ def test_held_out_subjects_by_number_and_by_count():
         ({"slices": 58}, r"slices must be 1 to 57, .* got 58"),
         ({"slices": "60:70"}, r"slices must pick some of the 57"),
         ({"orientation": "axail"}, r"orientation must be one of .* \(did you mean 'axial'\?\)"),
+        ({"of": "auto", "slices": "0:9:2"}, r"slices must be a count such as 9, .* got '0:9:2'"),
+        ({"of": "auto", "slices": 0}, r"slices must be a count such as 9, .* got '0'"),
         ({"phantom": "brainweb", "subjects": [4, 7]}, r"subject must be one of 4, 5, .* got 7"),
         ({"subjects": [1, 1]}, r"subjects must be different"),
         ({"test": [20]}, r"test must hold subjects of the data set, in one split, got 20"),
@@ -213,9 +261,9 @@ def test_draws_are_uniform_within_five_per_cent_and_stored():
     recipe = load_recipe("synthetic-se", subjects=range(300), slices=1)
     draws = drawn(recipe)
     coords = coordinates(recipe, draws)
-    for name, mean in (("te", 0.08), ("tr", 3.0)):
+    for name, mean, raster in (("te", 0.08, 20e-6), ("tr", 3.0, 10e-6)):  # TE / 2 lies on the raster
         relative = (coords[name] / mean - 1) / 0.05  # uniform in -1..1: mean 0 and variance 1/3
-        assert np.abs(relative).max() <= 1
+        assert np.abs(relative).max() <= 1 + raster / 2 / mean / 0.05
         assert abs(relative.mean()) < 4 / math.sqrt(3 * 300)
         assert relative.var() == pytest.approx(
             1 / 3, rel=0.25
@@ -227,11 +275,27 @@ def test_draws_are_uniform_within_five_per_cent_and_stored():
     assert set(coords["split"]) == {0, 2}
 
 
+def test_what_is_drawn_is_stored_as_it_is_played():
+    """A drawn time moves to the nearest that the gradients can keep: TE by at most 10 us, TR by 5 us."""
+    recipe = load_recipe("synthetic-se", subjects=range(40), slices=1)
+    draws = drawn(recipe)
+    units = np.array([generator(0, SUBJECT_KEY + draw.subject).uniform(-1, 1, 3) for draw in draws])
+    coords = coordinates(recipe, draws)
+    for name, unit, mean, step in (("te", units[:, 0], 0.08, 20e-6), ("tr", units[:, 1], 3.0, 10e-6)):
+        asked = mean * (1 + 0.05 * unit)
+        assert 0 < np.abs(coords[name] - asked).max() <= step / 2 + 1e-12
+        np.testing.assert_allclose(coords[name] / step, np.rint(coords[name] / step), atol=1e-6)
+        np.testing.assert_array_equal(coords[name], [getattr(d.sequences[0][0], name) for d in draws])
+    events = draws[7].sequences[0][0].events()
+    length = events.duration[: events.start[1]].sum()
+    assert length == pytest.approx(coords["tr"][7], abs=1e-9)
+
+
 def test_variation_by_case_differs_within_a_subject(tmp_path):
     toml = load_recipe("synthetic-se", slices=4).as_toml().replace('per = "subject"', 'per = "case"')
     (tmp_path / "case.toml").write_text(toml)
     recipe = load_recipe(tmp_path / "case.toml")
-    assert len({s.te for draw in drawn(recipe) for (s,) in draw.sequences}) == 80
+    assert all(len({s.tr for (s,) in draw.sequences}) == 4 for draw in drawn(recipe))
 
 
 def test_a_change_for_all_contrasts_reaches_each_and_others_are_refused():
@@ -287,8 +351,10 @@ def test_contrasts_vary_each_for_itself_and_the_first_as_if_alone():
         s.te / m.te
         for s, m in zip(several.sequences[0], load_recipe("synthetic-t1t2pd").sequences, strict=True)
     ]
-    assert relative[0] == pytest.approx(alone.sequences[0][0].te / 0.08)
-    assert len({round(r, 9) for r in relative}) == 3 and max(abs(r - 1) for r in relative) <= 0.05
+    half = 10e-6  # [s] of the raster of TE, by which each is rounded
+    assert relative[0] == pytest.approx(alone.sequences[0][0].te / 0.08, abs=half / 0.012 + half / 0.08)
+    assert len({round(r, 9) for r in relative}) == 3
+    assert max(abs(r - 1) for r in relative) <= 0.05 + half / 0.012
 
 
 def test_the_title_says_what_was_changed():
