@@ -148,7 +148,7 @@ def _magnetisation(spins: Spins, events: Events, prog: Program, clock: Real, n_s
     return m
 
 
-@kernel()
+@kernel(entry=True, allocates=True)
 def _sum_rows(
     begin: int, end: int, bounds: Array, x: Array, freq: Array, tissue: Array, m: Array, coils: Array,
     rates: Array,
@@ -183,7 +183,7 @@ def _sum_rows(
                     rows[c, r, whole[t, 0] + i] = sums[c, t, i]
 
 
-@kernel()
+@kernel(entry=True, allocates=True)
 def _decays(rates: Array, real: Array) -> Array:
     """(train, 2, tissue) decay per sample, and at the first sample."""
     out = np.empty((real.shape[0], 2, rates.shape[1]))
@@ -212,7 +212,7 @@ def _load(
         start[s] = decays[1, tissue[at + s]]
 
 
-@kernel()
+@kernel(entry=True)
 def _encode_rows(begin: int, end: int, encode: Array, line: Array, rows: Array, kspace: Array) -> None:
     """Phase encode: kspace (coil, ky, sample) += encode (line, row) @ rows (coil, row, sample)."""
     for i in range(begin, end):

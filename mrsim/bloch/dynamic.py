@@ -283,7 +283,7 @@ def _integral_weights(time: Real, duration: float) -> Real:
     return np.asarray(duration * (share[:, None] ** powers / powers) @ np.linalg.inv(vandermonde))
 
 
-@kernel(fast=True)
+@kernel(fast=True, entry=True, allocates=True)
 def _receive(
     begin: int, end: int, weights: Array, time: Array, dephasing: Array, rates: Array, m: Array, r2: Array,
     r2prime: Array, weight: Array, signal: Array,
@@ -310,7 +310,7 @@ def _receive(
             signal[coil, j] += complex(a, b)
 
 
-@kernel()
+@kernel(entry=True)
 def _rotate(m: Array, bx: Array, by: Array, bz: Array) -> None:
     """Turn m (3, member, spin) left-handed by the angles bx, by, bz [rad]: Rodrigues."""
     for s in range(m.shape[2]):

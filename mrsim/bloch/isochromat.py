@@ -85,7 +85,7 @@ def _sub_spins(
     return Nodes(where=where, rate=rate, b1=field), weight.astype(np.complex128)
 
 
-@kernel()
+@kernel(entry=True)
 def _play(
     prog: Program, chunk: Chunks, nodes: Nodes, weight: Array, steady: float, bench: Bench, floats: Small,
     signal: Array,
@@ -95,12 +95,12 @@ def _play(
     weight : (coil, spin) complex128
     steady : [cycles] by which all phases grow per repetition of a steady state, NaN for equilibrium
     """
-    echo, sent = np.empty((2, BLOCK)), np.empty((2, BLOCK))
+    echo = bench.echo
     for at in range(0, nodes.where.shape[1], BLOCK):
         n = min(BLOCK, nodes.where.shape[1] - at)
         forget(bench)
         load(nodes, at, n, floats)
-        members, step = 1, 0
+        members, step = np.int64(1), np.int64(0)  # a literal would compile `walk` once more
         if np.isnan(steady):
             equilibrium(bench.m, 0.0, 0.0, 1.0, n)
         else:
@@ -113,7 +113,7 @@ def _play(
             average(bench.m, members, n, echo)
             if prog.kind[step] == TRAIN:
                 for t in range(prog.trains[prog.item[step]], prog.trains[prog.item[step] + 1]):
-                    _receive_train(prog, t, nodes, at, n, echo, weight, bench, sent, signal, first)
+                    _receive_train(prog, t, nodes, at, n, echo, weight, bench, signal, first)
             else:
                 window = prog.item[step]
                 samples = prog.window[window + 1] - prog.window[window]
@@ -126,7 +126,6 @@ def _play(
 @kernel()
 def _receive_train(
     prog: Program, t: int, nodes: Nodes, at: int, n: int, echo: Array, weight: Array, bench: Bench,
-    sent: Array,
     signal: Array, first: int,
 ) -> None:  # fmt: skip
     """Add what the block sends to train `t` of the readout whose first sample is `first`."""
@@ -135,7 +134,7 @@ def _receive_train(
         bench.train_tag[slot] = t
         _prepare_train(prog, t, nodes, at, n, bench)
     lead = bench.factor[precession(prog, nodes, at, n, bench, prog.lead[t])]
-    begin, count = first + prog.skip[t], prog.length[t]
+    begin, count, sent = first + prog.skip[t], prog.length[t], bench.sent
     for c in range(signal.shape[0]):
         weigh(echo, weight[c], at, n, sent)
         turn(sent[0], sent[1], n, lead)

@@ -1,8 +1,8 @@
 """The decorator of the kernels: numba's `njit` with a cache that cannot be stale.
 
 Numba invalidates a cached function when its own file changes, but not when a function that it calls does, in
-another file. So the cache folder is named after the contents of this package: a changed kernel is never met
-by old callers.
+another file. So the cache folder is named after the contents of all files with kernels: a changed kernel is
+never met by old callers.
 """
 
 from __future__ import annotations
@@ -19,12 +19,15 @@ from numba import njit
 
 config: Any = numba_config  # its settings are not declared
 FAST = {"contract", "reassoc", "nsz", "arcp"}  # fused multiply-add, sums in any order; NaN and inf stay
+CONSTANTS = ("jit", "nodes", "program")  # modules whose numbers are compiled into the kernels
 
 
 def _fingerprint(package: Path) -> str:
     digest = hashlib.sha256()
     for source in sorted(package.glob("*.py")):
-        digest.update(source.name.encode() + source.read_bytes())
+        text = source.read_bytes()
+        if b"@kernel" in text or source.stem in CONSTANTS:
+            digest.update(source.name.encode() + text)
     return digest.hexdigest()[:16]
 
 
@@ -47,15 +50,28 @@ def _cache_folder() -> str:
 _FOLDER = _cache_folder()
 
 
-def kernel(*, fast: bool = False, inline: bool = True) -> Callable[[Callable[..., Any]], Any]:
-    """Compile with numba, cache, release the GIL; `fast` allows the rewrites of `FAST`."""
+def kernel(
+    *, fast: bool = False, entry: bool = False, allocates: bool = False, inline: bool = True
+) -> Callable[[Callable[..., Any]], Any]:
+    """Compile with numba, cache, release the GIL.
+
+    fast : allow the rewrites of `FAST`
+    entry : called from Python, if only by a test; the others, which only kernels call, get no wrapper that takes objects apart
+    allocates : makes arrays; the others count no references. Both halve the time to compile.
+    inline : become part of what calls it
+    """
 
     def compiled(function: Callable[..., Any]) -> Any:  # noqa: ANN401 - numba's dispatcher is not typed
         before, config.CACHE_DIR = config.CACHE_DIR, _FOLDER
         try:
-            return njit(cache=True, nogil=True, fastmath=FAST if fast else False, forceinline=inline)(
-                function
-            )
+            return njit(
+                cache=True,
+                nogil=True,
+                fastmath=FAST if fast else False,
+                forceinline=inline,
+                no_cpython_wrapper=not entry,
+                _nrt=allocates,
+            )(function)
         finally:
             config.CACHE_DIR = before
 

@@ -65,7 +65,7 @@ def _cycles(where: Array, at: int, n: int, moment: Array, t: float, e2: Array, f
         factor[1, s] = -e2[s] * q
 
 
-@kernel()
+@kernel(entry=True)
 def decays(prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, time: int) -> int:
     """Slot that holds exp(-t/T1) and exp(-t/T2) of the spins `at` to `at + n` after a distinct time."""
     slot = prog.time_slot[time]
@@ -81,7 +81,7 @@ def decays(prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, time: int
     return slot
 
 
-@kernel()
+@kernel(entry=True)
 def precession(prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, interval: int) -> int:
     """Slot that holds what a distinct interval multiplies M+ by, closed form: rotation and decay commute."""
     slot = prog.interval_slot[interval]
@@ -188,7 +188,7 @@ def equilibrium(m: Array, x: float, y: float, z: float, n: int) -> None:
             m[2, p, s] = z
 
 
-@kernel()
+@kernel(entry=True)
 def forget(bench: Bench) -> None:
     """Invalidate the tables of the block before."""
     bench.time_tag[:] = -1

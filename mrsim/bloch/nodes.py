@@ -41,9 +41,11 @@ class Bench(NamedTuple):
 
     m : (3, member, spin) magnetisation x y z of each member of the crusher ensemble
     mean : (3, spin) and scratch (11, spin)
+    trial : (4, 3, member, spin) where trial repetitions lead to, see `mrsim.bloch.steady`
     decay : (slot, 2, spin) exp(-t/T1) and exp(-t/T2);  factor : (slot, 2, spin) of M+, real and imaginary
     op : (slot, 12, spin);  tail head : (slot, 2, tails | heads, spin) float32
     the tags say what each slot holds, -1 for nothing
+    echo sent : (2, spin) M+ as a readout begins, and times the weight of a coil
     scaled : (2, heads, spin) float32 and sums (heads * tails,) complex128 of a readout
     tolerance : (1,) of a pulse
     """
@@ -51,6 +53,7 @@ class Bench(NamedTuple):
     m: Real
     mean: Real
     scratch: Real
+    trial: Real
     decay: Real
     time_tag: Index
     factor: Real
@@ -60,6 +63,8 @@ class Bench(NamedTuple):
     tail: NDArray[np.float32]
     head: NDArray[np.float32]
     train_tag: Index
+    echo: Real
+    sent: Real
     scaled: NDArray[np.float32]
     sums: NDArray[np.complex128]
     tolerance: Real
@@ -76,6 +81,7 @@ def bench(prog: Program, tolerance: float) -> Bench:
         m=np.zeros((3, prog.members, BLOCK)),
         mean=np.empty((3, BLOCK)),
         scratch=np.empty((11, BLOCK)),
+        trial=np.empty((4, 3, prog.members, BLOCK)),
         decay=np.empty((times, 2, BLOCK)),
         time_tag=np.full(times, -1),
         factor=np.empty((intervals, 2, BLOCK)),
@@ -85,6 +91,8 @@ def bench(prog: Program, tolerance: float) -> Bench:
         tail=np.empty((trains, 2, tails, BLOCK), np.float32),
         head=np.empty((trains, 2, heads, BLOCK), np.float32),
         train_tag=np.full(trains, -1),
+        echo=np.empty((2, BLOCK)),
+        sent=np.empty((2, BLOCK)),
         scaled=np.empty((2, heads, BLOCK), np.float32),
         sums=np.empty(int((prog.heads * prog.tails).max(initial=1)), np.complex128),
         tolerance=np.array([tolerance]),

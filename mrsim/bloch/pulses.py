@@ -75,7 +75,7 @@ def _relax(op: Array, n: int, e: Array) -> None:
         op[11, s] += 1.0 - e[0, s]
 
 
-@kernel()
+@kernel(entry=True)
 def _pieces(
     nutation: Array, dt: float, b1: float, freq: float, change: float, rate: float, tolerance: float
 ) -> int:
@@ -108,7 +108,7 @@ def _pieces(
     return min(MOST_PIECES, max(1, math.ceil(least)))
 
 
-@kernel()
+@kernel(entry=True)
 def pulse_operator(
     prog: Program, u: int, where: Array, rate: Array, b1: Array, at: int, n: int, tolerance: float, op: Array,
     work: Array,

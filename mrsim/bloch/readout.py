@@ -44,7 +44,7 @@ def _step(cycles: Array, decay: Array, n: int, z: Array) -> None:
         z[1, s] = -decay[s] * q
 
 
-@kernel()
+@kernel(entry=True)
 def prepare_train(
     cycles: Array, decay: Array, begin: Array, n: int, heads: int, tails: int, tail: Array, head: Array,
     work: Array,
@@ -60,7 +60,7 @@ def prepare_train(
     _powers(work[4:6], begin, n, heads, tails, tail, head, work[:4])
 
 
-@kernel()
+@kernel(entry=True)
 def receive(
     m: Array, n: int, heads: int, tails: int, tail: Array, head: Array, scaled: Array, sums: Array
 ) -> None:

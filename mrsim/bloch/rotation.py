@@ -16,7 +16,7 @@ _SINC = tuple((-1) ** i / math.factorial(2 * i + 1) for i in range(8))  # sin(a)
 _COSC = tuple((-1) ** i / math.factorial(2 * i + 2) for i in range(8))  # (1 - cos(a))/a^2
 
 
-@kernel(fast=True)
+@kernel(fast=True, entry=True)
 def cos_sin(cycles: float) -> tuple[float, float]:
     """Cosine and sine of 2 pi `cycles`, to 1e-15, in a form that vectorises."""
     halves = np.rint(2.0 * cycles)
@@ -30,7 +30,7 @@ def cos_sin(cycles: float) -> tuple[float, float]:
     return sign * c, sign * s * r
 
 
-@kernel(fast=True)
+@kernel(fast=True, entry=True)
 def cos_sin_32(cycles: float) -> tuple[float, float]:
     """Cosine and sine of 2 pi `cycles`, all float32, to 2e-7 beside what rounding makes of `cycles`."""
     one, two, half = np.float32(1), np.float32(2), np.float32(0.5)
@@ -46,7 +46,7 @@ def cos_sin_32(cycles: float) -> tuple[float, float]:
     return sign * c, sign * s * r
 
 
-@kernel(fast=True)
+@kernel(fast=True, entry=True)
 def sinc_cosc(q: float) -> tuple[float, float]:
     """sin(a) / a and (1 - cos(a)) / a^2 of q = a^2 up to 1, to 1e-14."""
     a, c = _SINC[7], _COSC[7]

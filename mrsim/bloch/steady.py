@@ -13,7 +13,7 @@ import numpy as np
 
 from mrsim.bloch.jit import kernel
 from mrsim.bloch.kernels import equilibrium, rotate, walk
-from mrsim.bloch.nodes import BLOCK, Bench, Nodes
+from mrsim.bloch.nodes import Bench, Nodes
 from mrsim.bloch.program import Program
 
 SINGULAR = 1e-14  # of 1 - A: nothing brings such a spin back
@@ -23,65 +23,63 @@ Array = Any
 
 @kernel(inline=False)
 def settle(prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, cycles: float) -> int:
-    """Put bench.m into the steady state that the first repetition starts from; ensemble size, 0 if none.
+    """Put bench.m into the steady state with which the first repetition starts; size of the ensemble, 0 if none.
 
     cycles : that all phases grow by from one repetition to the next
+
+    With a spoiler, trials start behind it with Mz of 0, of 1, and of what repeats itself; without one, with 0
+    and with the three unit vectors, from the beginning of the repetition.
     """
-    spoiler, crushed = -1, False
-    for step in range(prog.start[0], prog.start[1]):
+    m, begin, end = bench.m, prog.start[0], prog.start[1]
+    first, crushed = begin, False
+    for step in range(begin, end):
+        crushed |= prog.crusher[step] > 0
         if prog.spoil[step]:
-            spoiler = step
-        if prog.crusher[step]:
-            crushed = True
-    if spoiler >= 0:
-        return _settle_spoiled(prog, nodes, at, n, bench, cycles, spoiler)
-    members = bench.m.shape[1] if crushed else 1
-    return members if _settle_driven(prog, nodes, at, n, bench, cycles, members) else 0
-
-
-@kernel()
-def _settle_spoiled(
-    prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, cycles: float, spoiler: int
-) -> int:
-    """Mz behind the spoiler goes to a Mz + b in a repetition, so b / (1 - a) repeats itself."""
-    m, offset, members = bench.m, np.empty(BLOCK), 1
-    for trial in range(3):
-        if trial < 2:
-            equilibrium(m, 0.0, 0.0, np.float64(trial), n)
-        members = walk(prog, nodes, at, n, bench, spoiler + 1, prog.start[1], 1)
-        for p in range(members):
-            rotate(m[0, p], m[1, p], n, -cycles)
-        if trial < 2:
-            walk(prog, nodes, at, n, bench, prog.start[0], spoiler + 1, members)
-        if trial == 0:
-            for s in range(n):
-                offset[s] = m[2, 0, s]
-        elif trial == 1:
-            for s in range(n):
-                left = 1.0 - (m[2, 0, s] - offset[s])
-                if left < SINGULAR:
-                    return 0
-                m[0, 0, s], m[1, 0, s], m[2, 0, s] = 0.0, 0.0, offset[s] / left
-    return members
-
-
-@kernel()
-def _settle_driven(
-    prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, cycles: float, members: int
-) -> bool:
-    """Solve (1 - A) M = b for every spin and member."""
-    m, found = bench.m, np.empty((4, 3, members, BLOCK))
+            first = step + 1
+    spoiled = first > begin
+    begins = m.shape[1] if crushed and not spoiled else np.int64(1)
     for trial in range(4):
-        equilibrium(m, 1.0 * (trial == 1), 1.0 * (trial == 2), 1.0 * (trial == 3), n)
-        walk(prog, nodes, at, n, bench, prog.start[0], prog.start[1], members)
+        if spoiled and trial == 2:
+            if not _repeats(bench, n):
+                return 0
+        else:
+            z = trial == 1 if spoiled else trial == 3
+            equilibrium(m, 1.0 * (trial == 1 and not spoiled), 1.0 * (trial == 2), 1.0 * z, n)
+        members = walk(prog, nodes, at, n, bench, first, end, begins)
         for p in range(members):
             rotate(m[0, p], m[1, p], n, -cycles)
-            for a in range(3):
-                for s in range(n):
-                    found[trial, a, p, s] = m[a, p, s]
+        if spoiled and trial == 2:
+            return members
+        walk(prog, nodes, at, n, bench, begin, first, members)
+        _note(m, members, n, bench.trial[trial])
+    return begins if _fixed_points(bench, begins, n) else 0
+
+
+@kernel()
+def _note(m: Array, members: int, n: int, out: Array) -> None:
+    for a in range(3):
+        for p in range(members):
+            for s in range(n):
+                out[a, p, s] = m[a, p, s]
+
+
+@kernel()
+def _repeats(bench: Bench, n: int) -> bool:
+    """Mz behind the spoiler goes to a Mz + b in a repetition, so b / (1 - a) repeats itself."""
+    for s in range(n):
+        left = 1.0 - (bench.trial[1, 2, 0, s] - bench.trial[0, 2, 0, s])
+        if left < SINGULAR:
+            return False
+        bench.m[0, 0, s], bench.m[1, 0, s], bench.m[2, 0, s] = 0.0, 0.0, bench.trial[0, 2, 0, s] / left
+    return True
+
+
+@kernel()
+def _fixed_points(bench: Bench, members: int, n: int) -> bool:
+    """Solve (1 - A) M = b for every spin and member."""
     for p in range(members):
         for s in range(n):
-            if not _fixed_point(found[:, :, p, s], m[:, p, s]):
+            if not _fixed_point(bench.trial[:, :, p, s], bench.m[:, p, s]):
                 return False
     return True
 

@@ -136,12 +136,11 @@ def _grid(z: Real, f: Real, r1: Real, r2: Real) -> Nodes:
     )
 
 
-@kernel()
+@kernel(entry=True)
 def _echoes(
     prog: Program, begin: int, end: int, nodes: Nodes, bench: Bench, clock: Array, steady: float, out: Array
 ) -> bool:
     """Readouts of the blocks `begin` to `end` of the nodes; False if there is no steady state."""
-    echo = np.empty((2, BLOCK))
     for b in range(begin, end):
         at = b * BLOCK
         n = min(BLOCK, nodes.where.shape[1] - at)
@@ -149,7 +148,7 @@ def _echoes(
         members = settle(prog, nodes, at, n, bench, steady)
         if members == 0:
             return False
-        step = 0
+        echo, step = bench.echo, np.int64(0)  # a literal would compile `walk` once more
         for r in range(prog.read.size):
             members = walk(prog, nodes, at, n, bench, step, prog.read[r], members)
             step = prog.read[r]
@@ -170,7 +169,7 @@ def sorted_levels(z: Real) -> tuple[Real, NDArray[np.int32]]:
     return level, rank.astype(np.int32)[index]
 
 
-@kernel()
+@kernel(entry=True, allocates=True)
 def _levels(z: Array, most: int) -> tuple[Array, Array]:
     """Find the distinct values of `z`, first come first, and the one of each spin; none if over `most`."""
     found, index, count, last = np.empty(most), np.empty(z.size, np.int32), 0, 0
@@ -188,7 +187,7 @@ def _levels(z: Array, most: int) -> tuple[Array, Array]:
     return found[:count], index
 
 
-@kernel()
+@kernel(entry=True)
 def look_up(
     begin: int,
     end: int,
