@@ -26,6 +26,7 @@ SHOWN = {
 PHANTOM_NOTES = {
     "synthetic": "procedural head of twelve BrainWeb classes, any number of subjects, no download",
     "brainweb": "the 20 normal anatomical models of BrainWeb at 0.5 mm (mrsim fetch brainweb)",
+    "cardiac": "beating hearts in their thorax, any number of subjects, short-axis slices, no download",
     "nifti": "label maps of your own (--phantom-dir) with a tissue table (--tissues TABLE.toml)",
     "sphere": "ball of water, 10 cm across; its k-space is known in closed form",
     "cylinder": "bottle of water along z, 16 cm across and 10 cm long",

@@ -16,6 +16,7 @@ from cli.units import DEG, MM, MS, integers, pair, variation
 from mrsim import simulation
 from mrsim.recipe import load_recipe
 from mrsim.store import open_store
+from phantoms import PHANTOMS
 from tests.mrsim.tiny import write_labels
 from tests.stores import write_test_store
 
@@ -87,6 +88,21 @@ def test_a_bare_phantom_means_its_recipe(monkeypatch):
     run("generate", "--workers", 2, "--scheduler", "tcp://a:1")
     assert asked["recipe"].hash == load_recipe("synthetic-se").hash
     assert (asked["workers"], asked["scheduler"], asked["overwrite"]) == (2, "tcp://a:1", False)
+
+
+def test_any_cartesian_sequence_of_any_object(tmp_path):
+    flags = ["--phantom", "vials", *"--slices 1 --matrix 24x24 --fov 200x200 --b0 off --rf ideal".split()]
+    out = tmp_path / "a.zarr"
+    run("generate", *flags, "--sequence", "bssfp", "--tr", 5, "--out", out)
+    store = open_store(out)
+    assert (store.coords["tr"][0], store.coords["te"][0]) == (5e-3, 2.5e-3)
+    assert "2 oil" in run("info", out) and "mrsim analytic test object" in run("info", out)
+    for name in ("radial", "spiral"):
+        error = " ".join(run("generate", *flags, "--sequence", name, code=2).split())
+        assert f"mrsim simulate --sequence {name}" in error and "Cartesian grid" in error
+    flags += ["--sequence", "epi", "--engine", "cartesian", "--out", tmp_path / "b.zarr"]
+    assert run("generate", *flags, code=1).count("\n") == 1
+    assert "did you mean 'vials'" in " ".join(run("generate", "--phantom", "vial", code=2).split())
 
 
 def test_defaults_in_the_help_are_those_of_the_recipes():
@@ -304,7 +320,8 @@ def test_lists_name_what_there_is():
     assert "brainweb-se" in run("recipes")
     assert "te = 0.08" in run("recipes", "brainweb-se")
     assert "spin-echo" in run("sequences")
-    assert "synthetic" in run("phantoms")
+    described = dict(line.split(maxsplit=1) for line in run("phantoms").split("\n\n")[0].splitlines())
+    assert set(described) == set(PHANTOMS)
     assert "GM" in run("phantoms", "brainweb-3T")
     assert "(did you mean 'spin-echo'?)" in " ".join(run("sequences", "spin-eco", code=2).split())
     assert "(did you mean 'brainweb-3T'?)" in " ".join(run("phantoms", "brainweb3T", code=2).split())
