@@ -16,9 +16,9 @@ import numpy as np
 from numba import cuda
 from numpy.typing import NDArray
 
-from mrsim.bloch.cuda.device import free_memory, require_gpu
+from mrsim.bloch.cuda.device import free_memory, require_gpu, simulated
 from mrsim.bloch.cuda.errors import explained
-from mrsim.bloch.cuda.plan import Chunk, TrainGroup, Work, plan
+from mrsim.bloch.cuda.plan import SIMULATED, Chunk, TrainGroup, Work, plan
 from mrsim.bloch.cuda.readout import Samples, add_samples, add_trains, sample_kernel, train_kernel
 from mrsim.bloch.cuda.tables import Nodes, Pulses, Steps, pulses, steps, to_device
 from mrsim.bloch.cuda.walk import driven_fixed_point, equilibrium, operators, spoiled_fixed_point, walk_kernel
@@ -107,13 +107,21 @@ class Player:
         """Blocks and threads, one thread for each node."""
         return -(-self.count.size // self.work.threads), self.work.threads
 
+    def take(self, cloud: Cloud, begin: int) -> None:
+        """Make the nodes from number `begin` on the batch."""
+        spread[self.grid](cloud, begin, cloud.tissue.size * cloud.share.size, self.nodes)
+
+    def echoes(self, rows: int) -> Array:
+        """Buffer of so many echoes, (2, row, node)."""
+        return self.echo[: 2 * rows * self.count.size].reshape(2, rows, self.count.size)
+
     def walk(self, begin: int, end: int, cycles: float = 0.0, row: int = -1, rows: int = 1) -> None:
         """Take the batch through the steps `begin` to `end`, then turn M+; echoes go from `row` on."""
-        echo = self.echo[: 2 * rows * self.count.size].reshape(2, rows, self.count.size)
         turn = math.cos(2 * math.pi * cycles), math.sin(2 * math.pi * cycles)
         kernel = walk_kernel(self.prog.members)[self.grid]
         kernel(
-            self.steps, self.pulses, self.nodes, self.op, self.state, self.count, begin, end, row, echo, *turn
+            self.steps, self.pulses, self.nodes, self.op, self.state, self.count, begin, end, row,
+            self.echoes(rows), *turn,
         )  # fmt: skip
 
     def start(self, x: float, y: float, z: float, members: int = 1) -> None:
@@ -154,13 +162,14 @@ class Player:
             self.settle(cycles)
         for chunk in self.chunks:
             self.walk(chunk.begin, chunk.end, row=chunk.row, rows=chunk.rows)
-            echo = self.echo[: 2 * chunk.rows * self.count.size].reshape(2, chunk.rows, self.count.size)
+            echo = self.echoes(chunk.rows)
             for group in chunk.trains:
-                self._receive_train(group, echo)
+                self.receive_train(group, echo)
             for begin, end in chunk.samples:
-                self._receive_samples(begin, end, chunk.row, echo)
+                self.receive_samples(begin, end, chunk.row, echo)
 
-    def _receive_train(self, group: TrainGroup, echo: Array) -> None:
+    def receive_train(self, group: TrainGroup, echo: Array) -> None:
+        """Add to the signal what the batch sends to lines with the same train."""
         tile, coils = self.work.tile, self.signal.shape[1]
         slices, rows = self.count.size // tile.spins, group.line.size * coils * group.heads
         out = self.out[: 2 * slices * rows * tile.width].reshape(2, slices, rows, tile.width)
@@ -170,7 +179,8 @@ class Player:
         adding = add_trains[-(-rows * tile.width // threads), threads]
         adding(out, group.heads, group.begin, group.count, group.first, self.signal)
 
-    def _receive_samples(self, begin: int, end: int, row: int, echo: Array) -> None:
+    def receive_samples(self, begin: int, end: int, row: int, echo: Array) -> None:
+        """Add to the signal what the batch sends to single samples; `row` is the number of the first echo."""
         coils, threads, spins = self.signal.shape[1], self.work.threads, self.work.tile.spins
         slices, n, together = self.count.size // spins, end - begin, min(coils, self.work.coils)
         out = self.out[: 2 * slices * coils * n].reshape(2, slices, coils, n)
@@ -192,7 +202,7 @@ def isochromat(
     """
     require_gpu()
     with ONE_AT_A_TIME, explained():
-        signal = _signal(spins, events, coils, n_sub, tolerance, work or Work())
+        signal = _signal(spins, events, coils, n_sub, tolerance, work)
     if not np.isfinite(signal).all():
         raise ValueError("sequence must reach a steady state, got spins that nothing brings back")
     return np.asarray(signal * np.exp(-1j * events.trajectory().phase), np.complex64)
@@ -204,25 +214,37 @@ def _signal(
     coils: NDArray[np.complex64],
     n_sub: SubPositions,
     tolerance: float,
-    work: Work,
+    work: Work | None,
 ) -> NDArray[np.complex128]:
+    if not (events.n_samples and spins.tissue.size):
+        return np.zeros((coils.shape[0], events.n_samples), np.complex128)
+    player, cloud = load(spins, events, coils, n_sub, tolerance, work)
+    cycles = events.phase_step / (2 * math.pi) if events.steady_state else math.nan
+    total = cloud.tissue.size * cloud.share.size
+    for begin in range(0, total, player.count.size):
+        player.take(cloud, begin)
+        player.play(cycles)
+    found = player.signal.copy_to_host()
+    return np.asarray(found[0] + 1j * found[1])
+
+
+def load(
+    spins: Spins,
+    events: Events,
+    coils: NDArray[np.complex64],
+    n_sub: SubPositions,
+    tolerance: float = TOLERANCE,
+    work: Work | None = None,
+) -> tuple[Player, Cloud]:
+    """Bring spins and a sequence to the GPU; see `isochromat`."""
+    work = work or (SIMULATED if simulated() else Work())
     prog = compile_events(events)
     offset, share = sub_lattice(events, spins.cell, n_sub)
-    if not (prog.read.size and spins.tissue.size):
-        return np.zeros((coils.shape[0], events.n_samples), np.complex128)
     parts = pulses(prog, divisions(prog, spins, offset, tolerance))
     cloud = to_device(_cloud(spins, events, coils, offset, share))
     signal = cuda.to_device(np.zeros((2, coils.shape[0], events.n_samples)))
-    total, cycles = spins.tissue.size * share.size, math.nan
-    if events.steady_state:
-        cycles = events.phase_step / (2 * math.pi)
-    batch = _batch(prog, total, coils.shape[0], work)
-    player = _player(prog, parts, batch, signal, work)
-    for begin in range(0, total, batch):
-        spread[player.grid](cloud, begin, total, player.nodes)
-        player.play(cycles)
-    found = signal.copy_to_host()
-    return np.asarray(found[0] + 1j * found[1])
+    size = _batch(prog, spins.tissue.size * share.size, coils.shape[0], work)
+    return _player(prog, parts, size, signal, work), cloud
 
 
 def divisions(

@@ -36,6 +36,16 @@ class Work:
     memory: float = 6e9
 
 
+# Numba's simulator plays each thread of a GPU by one of Python: few of them, and memory for a few lines.
+SIMULATED = Work(
+    tile=Tile(rows=2, columns=2, row_threads=2, column_threads=2, slab=4, spins=8, heads=3),
+    threads=4,
+    coils=2,
+    nodes=16,
+    memory=6e3,
+)
+
+
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class TrainGroup:
     """Lines with the same train: rows of echo (line,) and first samples in the signal (line,), on the device.

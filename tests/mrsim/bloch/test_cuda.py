@@ -120,15 +120,6 @@ def case_events(name):
     return anything(1 if name == "anything" else 3)
 
 
-def small_work(nodes=16, memory=6e3):
-    """Blocks of a few threads, and memory for a few lines of a few spins at a time."""
-    from mrsim.bloch.cuda.plan import Work
-    from mrsim.bloch.cuda.readout import Tile
-
-    tile = Tile(rows=2, columns=2, row_threads=2, column_threads=2, slab=4, spins=8, heads=3)
-    return Work(tile=tile, threads=4, coils=2, nodes=nodes, memory=memory)
-
-
 def sensitivities(n, coils):
     rng = np.random.default_rng(6)
     return (rng.standard_normal((coils, n)) + 1j * rng.standard_normal((coils, n))).astype(np.complex64)
@@ -148,6 +139,7 @@ def main():
     """Print the error of every case, and whether batches and chunks of other sizes give the same bits."""
     from mrsim.bloch.cuda.device import simulated
     from mrsim.bloch.cuda.engine import isochromat
+    from mrsim.bloch.cuda.plan import SIMULATED
     from mrsim.bloch.reference import reference
 
     poison_buffers()
@@ -157,26 +149,29 @@ def main():
         events = case_events(name)
         coils = sensitivities(n, 3 if "anything" in name else 1)
         expected = reference(spins(n), refined(events, 12) if "anything" in name else events, coils, 2)
-        signal = isochromat(spins(n), events, coils, 2, work=small_work() if simulated() else None)
+        signal = isochromat(spins(n), events, coils, 2)
         found[name] = float(np.abs(signal - expected).max() / np.abs(expected).max())
     events, coils = case_events("spin-echo, equilibrium"), sensitivities(n, 2)
-    answers = [
-        isochromat(spins(n), events, coils, 2, work=small_work(m, b)) for m, b in ((8, 1e3), (16, 1e5))
-    ]
+    works = [replace(SIMULATED, nodes=n, memory=m) for n, m in ((8, 1e3), (16, 1e5))]
+    answers = [isochromat(spins(n), events, coils, 2, work=work) for work in works]
     found["same bits"] = float(np.array_equal(*answers))
     print(json.dumps(found))
 
 
-def run(simulator):
+def run(simulator, command=("-W", "error::RuntimeWarning", __file__)):
     environment = {k: v for k, v in os.environ.items() if k != "NUMBA_ENABLE_CUDASIM"}
     path = os.pathsep.join([str(REPOSITORY), environment.get("PYTHONPATH", "")])
     environment |= {"PYTHONPATH": path} | ({"NUMBA_ENABLE_CUDASIM": "1"} if simulator else {})
-    command = [sys.executable, "-W", "error::RuntimeWarning", __file__]
     done = subprocess.run(
-        command, env=environment, cwd=REPOSITORY, capture_output=True, text=True, timeout=600
+        [sys.executable, *command],
+        env=environment,
+        cwd=REPOSITORY,
+        capture_output=True,
+        text=True,
+        timeout=600,
     )
     assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout.splitlines()[-1])
+    return done.stdout
 
 
 def gpu_here():
@@ -187,14 +182,14 @@ def gpu_here():
 
 @pytest.fixture(scope="module")
 def in_simulator():
-    return run(simulator=True)
+    return json.loads(run(simulator=True))
 
 
 @pytest.fixture(scope="module")
 def on_gpu():
     if not gpu_here():
         pytest.skip("no NVIDIA GPU on this machine")
-    return run(simulator=False)
+    return json.loads(run(simulator=False))
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -245,6 +240,7 @@ def test_a_numba_without_cuda_is_told_what_to_install(monkeypatch):
         acquire(spins(2), anything(1), device="cuda")
 
 
+@pytest.mark.usefixtures("cpu_plays_gpu")
 @pytest.mark.parametrize(
     ("options", "told"),
     [
@@ -252,11 +248,23 @@ def test_a_numba_without_cuda_is_told_what_to_install(monkeypatch):
         ({"device": "cuda", "engine": "cartesian"}, "engine must be isochromat or auto on the device cuda"),
     ],
 )
-def test_what_no_gpu_does_is_refused(cpu_plays_gpu, options, told):
+def test_what_no_gpu_does_is_refused(options, told):
     from mrsim.bloch.engine import acquire
 
     with pytest.raises(ValueError, match=told):
         acquire(spins(2), anything(1), **options)
+
+
+def test_the_benchmark_runs_and_goes_on_where_it_stopped(tmp_path):
+    command = ("-m", "benchmarks.gpu", "--smoke", "--out", tmp_path, "--resume", tmp_path / "gpu.json")
+    run(simulator=True, command=command)
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    (subject,) = found["synthetic-se"].values()
+    assert subject["nrmse"] < 1e-6 and subject["spins"] == 4
+    assert [row["error"] < TOLERANCE for row in found["agreement"]] == [True]
+    assert len(found["rates"]) == 7 and all(row["rate"] > 0 for row in found["rates"])
+    assert "1 of 1 subjects" in run(simulator=True, command=command)
+    assert json.loads((tmp_path / "gpu.json").read_text()) == found
 
 
 @pytest.fixture
