@@ -186,8 +186,8 @@ def simulate(
 
 def run(flags: dict[str, Any]) -> Scan:
     """Scan what the flags describe; ValueError for what is unknown or impossible."""
-    from mrsim.motion import read_motion
     from mrsim.bloch.engine import require_device
+    from mrsim.motion import read_motion
     from mrsim.scan_setup import Setup
 
     require_device(flags["device"])

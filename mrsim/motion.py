@@ -98,6 +98,15 @@ class Moving:
         stretches += [flow.length / flow.speed * SMOOTH for flow in self.flows]
         return min(stretches)
 
+    def state(self, time: float) -> tuple[float, ...]:
+        """Say what positions at `time` [s] depend on: they are the same where it is."""
+        flows = (time,) if self.flows else ()
+        return (*(float(motion.time.at(time)) for motion in self.motions), *flows)
+
+    def rests(self, begin: float, end: float) -> bool:
+        """Whether nothing moves between two times [s]."""
+        return not self.flows and all(_constant(motion.time, begin, end) for motion in self.motions)
+
     def positions(self, position: Real, time: float) -> Real:
         """Where the spins that rest at `position` (3, spin) [m] are at `time` [s]."""
         where = moved(position, self.motions, [time])[0]
@@ -189,6 +198,14 @@ def periodic(action: Translate | Rotate | HeartBeat, period: float, knots: int =
     t = np.linspace(0.0, period, knots + 1)
     curve = TimeCurve(t=t, share=(1 - np.cos(2 * np.pi * t / period)) / 2, periodic=True)
     return Moving(motions=(Motion(action=action, time=curve),))
+
+
+def _constant(curve: TimeCurve, begin: float, end: float) -> bool:
+    """Whether a curve keeps its value between two times [s]."""
+    if curve.periodic:
+        return False
+    inside = curve.t[(curve.t > begin) & (curve.t < end)]
+    return bool(np.ptp(curve.at(np.concatenate(([begin], inside, [end])))) == 0)
 
 
 def _resets(reset: NDArray[np.bool_], curve: TimeCurve, begin: float, end: float) -> NDArray[np.bool_]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Signal = NDArray[np.complex64]
 FRAME_COUNTERS = ("SLC", "ECO", "PHS", "REP", "SET")  # windows that differ in one make different images
 NOT_IMAGED = ("NAV", "NOISE", "REF")  # flags of windows that belong to no image
+PERFECT = 0.75  # slice thicknesses, half of them with half the cell of a spin on its edge
 REACH = 1.5  # slice thicknesses about the plane that a selective pulse may excite
 
 
@@ -54,10 +55,12 @@ class Played:
             )
 
     @property
-    def selective(self) -> bool:
-        """Whether a gradient along z is on during a pulse, or the slice is perfect."""
-        rf = self.events.pulse >= 0
-        return math.isfinite(self.events.box) or bool(self.events.gradient[rf][:, :, 2].any())
+    def reach(self) -> float:
+        """Slice thicknesses about the plane from which there may be signal."""
+        if math.isfinite(self.events.box):
+            return PERFECT
+        selects = bool(self.events.gradient[self.events.pulse >= 0][:, :, 2].any())
+        return REACH if selects else 0.5
 
 
 class BlockSequence(Protocol):
@@ -181,7 +184,7 @@ def scan_phantom(
     from mrsim.slab import slab_spins
 
     away = _through_plane(phantom, what, plane, (motion, imperfections))
-    reach = (REACH if what.selective else 0.5) + away / plane.thickness
+    reach = what.reach + away / plane.thickness
     spins = slab_spins(phantom, plane, b0=b0, reach=reach)
     if b1 is not None:
         spins = replace(spins, b1=b1.at(plane.to_ras(spins.position)).astype(np.complex64))

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrsim.bloch.jit import kernel
+from mrsim.bloch.motion_kernels import nutate, precess
 from mrsim.bloch.pools import BoundPool, exchange
 from mrsim.bloch.rotation import cos_sin
 from mrsim.bloch.tasks import in_threads
@@ -122,6 +123,7 @@ class _Journey:
         self.bound = np.ones((members, tissue.size))
         self.signal = np.zeros((coils.shape[0], events.n_samples), np.complex128)
         self.taken = 0
+        self.rest: tuple[tuple[float, ...], Real] | None = None
 
     def play(self) -> NDArray[np.complex128]:
         """Signal (coil, sample), receiver phase 0."""
@@ -154,9 +156,8 @@ class _Journey:
         if events.pulse[event] >= 0:
             self._nutate(event, begin)
         elif duration > 0:
-            cuts = (
-                max(1, math.ceil(duration / self.dynamics.resolution - 1e-9)) if self._matters(event) else 1
-            )
+            moves = self._matters(event) and not (at_rest or self._rests(begin, begin + duration))
+            cuts = max(1, math.ceil(duration / self.dynamics.resolution - 1e-9)) if moves else 1
             for i in range(cuts):
                 self._precess(event, begin, i / cuts, (i + 1) / cuts, None if at_rest else clock, at_rest)
         if self.motion is not None and not at_rest:
@@ -175,12 +176,25 @@ class _Journey:
         """Whether it matters for the phase where spins are."""
         return bool(self.events.gradient[event].any())
 
+    def _rests(self, begin: float, end: float) -> bool:
+        """Whether nothing moves between two times [s]."""
+        return self.motion is None or self.motion.rests(begin, end)
+
+    def _where(self, time: float) -> Real:
+        """(3, spin) [m] at `time` [s], looked up once for as long as nothing moves."""
+        if self.motion is None:
+            return self.position
+        state = self.motion.state(time)
+        if self.rest is None or self.rest[0] != state:
+            self.rest = state, self.motion.positions(self.position, time)
+        return self.rest[1]
+
     def _frequency(self, event: int, time: float, share: float) -> Real:
         """(spin,) [Hz] at `time` [s] of the scan, which is a share of the event."""
         gradient = (1 - share) * self.events.gradient[event, 0] + share * self.events.gradient[event, 1]
         if not gradient.any():
             return self.freq
-        where = self.position if self.motion is None else self.motion.positions(self.position, time)
+        where = self._where(time)
         frequency = self.freq + GAMMA_BAR * (gradient @ where)
         if self.dynamics.concomitant is not None:
             frequency = frequency + self.dynamics.concomitant.frequency(gradient, where)
@@ -208,6 +222,17 @@ class _Journey:
             every = _integral_weights(mine, duration), mine, dephasing, rates, m, self.r2, rate, self.weight
             self._receive(every, taken)
         turns = _integral_weights(np.array([duration]), duration)[0] @ rates
+        self._pass(turns, duration)
+
+    def _pass(self, turns: Real, duration: float) -> None:
+        """Let spins turn and relax for `duration` [s], and exchange."""
+        if self.pool is None:
+            in_threads(
+                lambda begin, end: precess(begin, end, self.m, turns, self.r1, self.r2, duration),
+                turns.size,
+                SPINS_AT_ONCE,
+            )
+            return
         factor = np.exp(-2j * np.pi * turns - duration * self.r2)
         transverse = (self.m[0] + 1j * self.m[1]) * factor
         self.m[0], self.m[1] = transverse.real, transverse.imag
@@ -243,6 +268,9 @@ class _Journey:
                 pulse.nutation[0] * np.exp(1j * events.phase[event]) * self.b1, np.zeros_like(self.freq)
             )
             return
+        if self.pool is None and self.dynamics.concomitant is None:
+            self._nutate_at_once(event, begin)
+            return
         n = pulse.nutation.size
         for i, nutation in enumerate(pulse.nutation):
             rate = self._frequency(event, begin + (i + 0.5) * pulse.dt, (i + 0.5) / n)
@@ -252,6 +280,28 @@ class _Journey:
             for p in range(pieces):
                 phase = events.phase[event] - 2 * np.pi * offset * (i + p / pieces) * pulse.dt
                 self._step(self.b1 * (nutation / pieces) * np.exp(1j * phase), rate - offset, offset, dt)
+
+    def _nutate_at_once(self, event: int, begin: float) -> None:
+        """Play a pulse with the frequency of each spin linear in time, spin by spin."""
+        events = self.events
+        pulse, offset = events.pulses[events.pulse[event]], float(events.frequency[event])
+        n, length = pulse.nutation.size, float(events.duration[event])
+        rates = [self._frequency(event, begin + share * length, share) for share in (0.0, 1.0)]
+        if self.motion is not None:  # what is replaced during the pulse ends as it began
+            fresh = self.motion.renewed(self.position, begin, begin + length)
+            rates[1] = np.where(fresh, rates[0], rates[1])
+        fastest = max(float(np.abs(rate - offset).max(initial=0.0)) for rate in rates)
+        turn = max(float(np.abs(pulse.nutation).max()), 2 * np.pi * pulse.dt * fastest)
+        pieces = max(1, math.ceil(turn / MOST_TURN))
+        phase = events.phase[event] - 2 * np.pi * offset * np.arange(n) * pulse.dt
+        played = pulse.nutation * np.exp(1j * phase)
+        in_threads(
+            lambda first, last: nutate(
+                first, last, self.m, played, pulse.dt, pieces, offset, *rates, self.b1, self.r1, self.r2
+            ),
+            self.freq.size,
+            SPINS_AT_ONCE,
+        )
 
     def _step(self, b1: NDArray[np.complex128], rate: Real, offset: float, dt: float) -> None:
         """Nutate by b1 [rad] for `dt` [s] in the frame of the pulse, in which spins turn at `rate` [Hz]."""
