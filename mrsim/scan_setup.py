@@ -23,7 +23,8 @@ from phantoms.tissues import table_for_field, tissue_table
 
 SPIN_FILES = (".phantom", ".h5")
 VOLUMES = (".nii", ".nii.gz")
-OBJECTS = ("sphere", "cylinder", "vials")  # their tissues come with the field strength
+OBJECTS = ("sphere", "cylinder", "vials")
+OWN_TISSUES = (*OBJECTS, "cardiac")  # they come with the field strength
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +75,11 @@ class Setup:
             raise ValueError(f"field_strength must be positive, got {self.field_strength} T")
         if not self.is_cloud and not self.phantom.endswith(VOLUMES):
             known("phantom", self.phantom, PHANTOMS)
+        if self.phantom == "cardiac" and self.b0 == "susceptibility":
+            raise ValueError(
+                "b0 must be off, smooth or a file for cardiac, whose slices lie oblique to the field, "
+                f"got {self.b0!r}"
+            )
         for name in ("b0", "b1"):
             if self.is_cloud and getattr(self, name) != "off":
                 raise ValueError(
@@ -118,7 +124,7 @@ class Setup:
         if subject not in subjects:
             raise ValueError(f"subject must be one of {', '.join(map(str, subjects))}, got {subject}")
         phantom = thinned(source.load(subject), self.every)
-        if self.phantom in OBJECTS or phantom.name == "nifti":
+        if self.phantom in OWN_TISSUES or phantom.name == "nifti":
             return phantom
         table = tissue_table(self.tissues) if self.tissues else table_for_field(self.field_strength)
         return phantom.with_tissues(table)
@@ -136,7 +142,10 @@ class Setup:
             return phantom_source("brainweb", **({"directory": self.phantom_dir} if self.phantom_dir else {}))
         if self.phantom in OBJECTS:
             return phantom_source(self.phantom, field_strength=self.field_strength)
-        return phantom_source(self.phantom, seed=self.seed, n_subjects=(self.subject or 0) + 1)
+        options: dict[str, Any] = {"seed": self.seed, "n_subjects": (self.subject or 0) + 1}
+        if self.phantom in OWN_TISSUES:
+            options["field_strength"] = self.field_strength
+        return phantom_source(self.phantom, **options)
 
     def field_map(self, phantom: Phantom) -> FieldMap | None:
         """Off-resonance that the head and its surroundings make, a random one, or a measured one."""

@@ -19,10 +19,12 @@ TISSUE_TABLES = (
     "brainweb-3T",
     "brainweb-strict-1.5T",
     "cardiac-1.5T",
+    "cardiac-3T",
     "objects-1.5T",
     "objects-3T",
 )
 DEFAULT_TABLES = {1.5: "brainweb-1.5T", 3.0: "brainweb-3T"}  # field strength [T] -> table
+CARDIAC_TABLES = {1.5: "cardiac-1.5T", 3.0: "cardiac-3T"}
 OBJECT_TABLES = {1.5: "objects-1.5T", 3.0: "objects-3T"}
 TIME_SPREAD = 0.05  # sigma of log T1 and log T2 between subjects
 PD_SPREAD = 0.02  # sigma of relative PD between subjects

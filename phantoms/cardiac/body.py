@@ -276,7 +276,7 @@ def _lung(x: float, y: float, z: float, t: Torso, texture: Array, noise: Array) 
         )
         noise_at(texture, u + t.shift_x, v + t.shift_y, w + t.shift_z, noise)
         near = sqrt(noise[0] ** 2 + noise[1] ** 2) * 2.2 * r / scale * 6
-        if near < max(5.6 - 0.036 * r, 1.2) * (1.0 if level == 0 else 0.85):
+        if near < max(5.0 - 0.034 * r, 1.0) * (1.0 if level == 0 else 0.85):
             return VENOUS if noise[2] > 0 else ARTERIAL
     return LUNG
 

@@ -217,6 +217,9 @@ def _groove(hz: float, r: float, sac: float, angle: float, m: Moment) -> int:
         groove = 1.36 if i == 0 else -1.29
         if ((angle - groove) * r) ** 2 + (sac - 3.4 - r) ** 2 < (3.2 if i == 0 else 2.4):
             return ARTERIAL
-    if (hz - m.annulus - 4.0) ** 2 + (sac - 4.0 - r) ** 2 < 3.2:
-        return ARTERIAL
+    if abs(hz - m.annulus - 3.0) < 10.0:  # right coronary artery, its end, circumflex artery
+        for i in range(3):
+            at = (0.45, -0.95, 2.9)[i]
+            if ((angle - at) * r) ** 2 + (sac - 4.0 - r) ** 2 < 3.2:
+                return ARTERIAL
     return FAT

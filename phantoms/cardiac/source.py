@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from phantoms.cardiac.case import PATHOLOGIES, Case, draw_case
+from phantoms.cardiac.names import CARDIAC_ORACLE
 from phantoms.names import known
 from phantoms.phantom import Phantom
+from phantoms.tissues import CARDIAC_TABLES, tissue_table
 
 if TYPE_CHECKING:
     from phantoms.cardiac.heart import Heart
@@ -25,12 +27,14 @@ class Cardiac:
 
     spacing : [m] of the voxels in the short-axis plane, by default two to a UK Biobank pixel
     layer : [m] of the voxels along the long axis
+    field_strength : [T] 1.5 or 3
     pathology : "" draws one of `PATHOLOGIES` for each subject, 80 % normal; else all have this one
     """
 
     seed: int = 0
     spacing: float = 0.9e-3
     layer: float = 2e-3
+    field_strength: float = 1.5
     pathology: str = ""
     n_subjects: int = 20
     name: str = field(default="cardiac", init=False)
@@ -41,6 +45,8 @@ class Cardiac:
         for key in ("spacing", "layer"):
             if not 0.25e-3 <= getattr(self, key) <= 10e-3:
                 raise ValueError(f"{key} must lie in [0.25e-3, 10e-3] m, got {getattr(self, key)} m")
+        if self.field_strength not in CARDIAC_TABLES:
+            raise ValueError(f"field_strength must be 1.5 or 3 T, got {self.field_strength} T")
         if self.pathology:
             known("pathology", self.pathology, PATHOLOGIES)
         if self.n_subjects < 1:
@@ -64,9 +70,6 @@ class Cardiac:
 
     def load(self, subject: int, phase: float = 0.0) -> Phantom:
         """Return the heart at `phase` of the cycle, by default end-diastole, on the field of view."""
-        from phantoms.cardiac.names import CARDIAC_ORACLE
-        from phantoms.tissues import tissue_table
-
         heart = self.heart(subject)
         ends = heart.slice_positions()[[-1, 0]] + np.array([-15e-3, 25e-3])
         x, y = (_centres(-fov / 2, fov / 2, self.spacing) for fov in FOV)
@@ -78,7 +81,7 @@ class Cardiac:
             subject=str(subject),
             labels=heart.labels(phase, x, y, z),
             affine=affine,
-            tissues=tissue_table("cardiac-1.5T"),
+            tissues=tissue_table(CARDIAC_TABLES[self.field_strength]),
             oracle=CARDIAC_ORACLE,
             citation=CITATION,
             licence=LICENCE,

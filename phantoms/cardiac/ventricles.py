@@ -141,7 +141,8 @@ class Ventricles:
         half = 80 * DEG * (1 - 0.42 * inside**1.5)
         u = (ABOUT_SEPTUM - 8 * DEG * (1 - inside)) / half
         lean = 0.1 - 0.5 * _ease(inside / 0.3)  # towards the outflow tract above, the acute margin below
-        across = np.maximum(1 - u * u, 0) ** 0.75 * (1 + lean * u)
+        flat = 1 - 0.3 * _bump(ABOUT_SEPTUM - 12 * DEG, 26 * DEG)  # the free wall behind the sternum
+        across = np.maximum(1 - u * u, 0) ** 0.7 * (1 + lean * u) * flat
         return np.asarray((1 - inside) ** 0.7 * (1 + 0.7 * inside) * across * (eta <= 1))
 
     @cached_property
@@ -222,7 +223,7 @@ class Ventricles:
     def _rv_front(self, epi: Array, rv: Array, s: Array) -> Array:
         r = np.sqrt(np.maximum(rv, 0))
         width = r - np.sqrt(np.maximum(epi, 0))
-        depth = 1.3 * self.case.trabeculae / MM * (0.15 + _ease(s / 0.7)) * self._ridges(s, 5, 16)
+        depth = 1.1 * self.case.trabeculae / MM * (0.15 + _ease(s / 0.7)) * self._ridges(s, 5, 16)
         return np.asarray((r - np.minimum(depth, 0.35 * width)) ** 2)
 
     def _pericardium(self, outer: Array, z: Array, c: float) -> Array:
@@ -245,7 +246,7 @@ class Ventricles:
         below = _bump(ANGLES + 50 * DEG, 34 * DEG) * _ease((s + 0.1) / 0.5)
         front = _bump(ANGLES - 30 * DEG, 30 * DEG) * _ease((s + 0.4) / 0.5)
         apex = 0.8 * _ease((s - 0.7) / 0.3)
-        rough = 1 + 0.3 * np.cos(5 * ANGLES + a + 4 * s) + 0.2 * np.cos(9 * ANGLES + 2 * a - 7 * s)
+        rough = 1 + 0.2 * np.cos(5 * ANGLES + a + 4 * s) + 0.1 * np.cos(9 * ANGLES + 2 * a - 7 * s)
         return np.asarray((r + fat * (2.6 * below + 1.4 * front + apex) * rough) ** 2 * (r > 0))
 
 

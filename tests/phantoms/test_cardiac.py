@@ -275,13 +275,18 @@ def test_the_phantom_is_end_diastole_on_the_field_of_view():
     ).sum() * phantom.spacing.prod() == (pytest.approx(case.esv, rel=0.08))
 
 
-def test_the_table_of_tissues_matches_the_classes():
+@pytest.mark.parametrize("field_strength", [1.5, 3.0])
+def test_the_table_of_tissues_matches_the_classes(field_strength):
     from pathlib import Path
 
     import phantoms
     from phantoms.table_file import read_table
 
-    file = read_table(Path(phantoms.__file__).parent / "tables" / "cardiac-1.5T.toml")
+    name = f"cardiac-{field_strength:g}T"
+    file = read_table(Path(phantoms.__file__).parent / "tables" / f"{name}.toml")
+    source = Cardiac(field_strength=field_strength, spacing=9e-3, layer=9e-3)
+    assert source.load(0).tissues == file.table == tissue_table(name)
+    assert file.table.field_strength == field_strength
     assert file.oracle.of_tissue == CARDIAC_ORACLE.of_tissue and file.oracle.names == CARDIAC_ORACLE.names
     assert file.oracle.priority == CARDIAC_ORACLE.priority
     names = [t.name for t in file.table.tissues]
@@ -321,6 +326,7 @@ def test_a_forced_pathology_keeps_the_other_draws():
         ({"seed": -1}, "seed must lie in"),
         ({"spacing": 1.0}, r"spacing must lie in .* m"),
         ({"layer": 0.0}, r"layer must lie in .* m"),
+        ({"field_strength": 7.0}, "field_strength must be 1.5 or 3 T, got 7.0 T"),
         ({"n_subjects": 0}, "n_subjects must be at least 1"),
         ({"pathology": "dilatd"}, r"did you mean 'dilated'\?"),
     ],
@@ -337,3 +343,18 @@ def test_bad_subjects_and_cycles_are_refused():
         Cycle(rr=3)
     with pytest.raises(ValueError, match="kick and diastasis must be shares"):
         Cycle(rr=1, kick=0.95)
+
+
+def test_simulate_scans_the_heart_with_its_own_tissues(monkeypatch):
+    from mrsim.scan_setup import Setup
+
+    monkeypatch.setattr("phantoms.cardiac.source.FOV", (0.06, 0.06))
+    phantom = Setup(phantom="cardiac", subject=3, seed=7, field_strength=3.0).load()
+    assert phantom.tissues.name == "cardiac-3T" and phantom.subject == "3"
+    own = Cardiac(seed=7).heart(3)
+    middle = own.labels(0.0, 0.0, 0.0, phantom.affine[2, 3] + 30 * phantom.spacing[2])
+    ny, nx = phantom.labels.shape[1:]
+    assert phantom.affine[:2, 3] == pytest.approx(-0.45e-3 * np.array([nx - 1, ny - 1]), abs=1e-9)
+    assert middle[0, 0, 0] in phantom.labels[30, ny // 2 - 1 : ny // 2 + 1, nx // 2 - 1 : nx // 2 + 1]
+    with pytest.raises(ValueError, match="whose slices lie oblique to the field"):
+        Setup(phantom="cardiac", b0="susceptibility")
