@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.store import SPLITS, Store, open_store
+from mrsim.store import ORIENTATIONS, SPLITS, Store, open_store
 from segnets.checkpoint import load_model
 from segnets.conditions import EvaluateConfig, check_fit, pick_device
 from segnets.config import check_choice
@@ -62,6 +62,22 @@ class Prediction:
     def subjects(self) -> list[int]:
         """Subjects in ascending order."""
         return [int(subject) for subject in np.unique(self.coords["subject"])]
+
+    def stacks(self) -> dict[str, NDArray[np.int64]]:
+        """Name of every stack of parallel slices -> its places among the cases, (slice,).
+
+        A stack is a subject, `subject-02`; where the slices of some are cut in several views, a subject and a
+        view, `subject-02_axial`.
+        """
+        subject = self.coords["subject"]
+        view = self.coords.get("orientation", np.zeros(len(subject), np.uint8))
+        several = np.unique(view).size > 1
+        return {
+            f"subject-{s:02d}{f'_{ORIENTATIONS[v]}' if several else ''}": where
+            for s in self.subjects()
+            for v in np.unique(view)
+            if (where := np.flatnonzero((subject == s) & (view == v))).size
+        }
 
 
 def predict(run_dir: Path, config: EvaluateConfig, progress: Progress | None = None) -> Prediction:
@@ -142,31 +158,32 @@ def write_prediction(prediction: Prediction, out: Path, form: str, *, overwrite:
 def write_nifti(prediction: Prediction, folder: Path) -> None:
     """Write `subject-<n>_labels.nii.gz` (RAS, mm) for every subject, and labels.json with the class names.
 
-    The same with "image" for "labels" where there are images.
+    Several views are a volume each, `subject-<n>_<view>_labels.nii.gz`. Images have "image" for "labels".
     """
     import nibabel
 
     folder.mkdir()
-    for subject in prediction.subjects():
-        volume, affine = subject_volume(prediction, subject)
+    for name, where in prediction.stacks().items():
+        volume, affine = stack_volume(prediction, name, where)
         image: Any = nibabel.Nifti1Image(volume, affine)  # type: ignore[no-untyped-call]
         image.set_sform(affine, code="scanner")
         image.set_qform(affine, code="scanner")
         image.header.set_xyzt_units("mm")
         image.header["descrip"] = f"segnets {prediction.source['model']}"[:79].encode()
-        nibabel.save(image, folder / f"subject-{subject:02d}_{prediction.kind}.nii.gz")
+        nibabel.save(image, folder / f"{name}_{prediction.kind}.nii.gz")
     names = dict(enumerate(prediction.source["class_names"]))
     write_json(folder / f"{prediction.kind}.json", {"classes": names, **prediction.source})
 
 
-def subject_volume(prediction: Prediction, subject: int) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Stack a subject's slices: (right, anterior, superior), and the index -> RAS affine [mm].
+def stack_volume(
+    prediction: Prediction, name: str, where: NDArray[np.int64]
+) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Stack the slices of `Prediction.stacks`: (right, anterior, superior), and the index -> RAS affine [mm].
 
     DataError where the slices are not evenly spaced in one stack, which is all that a NIfTI affine can say.
     """
     import nibabel
 
-    where = np.flatnonzero(prediction.coords["subject"] == subject)
     affine = prediction.affine[where]
     normal = affine[0, :3, 2] / np.linalg.norm(affine[0, :3, 2])
     order = np.argsort(affine[:, :3, 3] @ normal)
@@ -174,14 +191,14 @@ def subject_volume(prediction: Prediction, subject: int) -> tuple[NDArray[Any], 
     stack = prediction.maps[where[order]].transpose(2, 1, 0)  # (x, y, slice)
     whole = affine[0].copy()
     if where.size > 1:  # a single slice is as thick as its own affine says
-        whole[:3, 2] = _pitch(affine, subject)
+        whole[:3, 2] = _pitch(affine, name)
     whole[:3] *= MM
     image: Any = nibabel.Nifti1Image(stack, whole)  # type: ignore[no-untyped-call]
     image = nibabel.as_closest_canonical(image)  # type: ignore[no-untyped-call]
     return np.ascontiguousarray(image.dataobj), image.affine
 
 
-def _pitch(affine: NDArray[np.float64], subject: int) -> NDArray[np.float64]:
+def _pitch(affine: NDArray[np.float64], name: str) -> NDArray[np.float64]:
     """Vector from one slice to the next [m], of affines (slice, 4, 4) in their order along the normal."""
     gaps = np.diff(affine[:, :3, 3], axis=0)  # (slice - 1, 3)
     distance = np.linalg.norm(gaps, axis=1)
@@ -190,7 +207,7 @@ def _pitch(affine: NDArray[np.float64], subject: int) -> NDArray[np.float64]:
     turned = np.abs(affine[:, :3, :3] - affine[0, :3, :3]).max() > EVEN * np.abs(affine[0, :3, :3]).max()
     if uneven or turned or distance.min() == 0:
         raise DataError(
-            f"subject {subject}: slices lie {MM * distance.min():g} to {MM * distance.max():g} mm apart, and "
+            f"{name}: slices lie {MM * distance.min():g} to {MM * distance.max():g} mm apart, and "
             "a NIfTI volume holds evenly spaced parallel slices only: write zarr instead of nifti"
         )
     return np.asarray(step)

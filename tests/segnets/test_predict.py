@@ -13,7 +13,7 @@ from mrsim.store import open_store
 from segnets.data import DataError
 from segnets.evaluate import EvaluateConfig
 from segnets.models import MODELS
-from segnets.predict import Prediction, predict, subject_volume, write_prediction
+from segnets.predict import Prediction, predict, stack_volume, write_prediction
 from tests.segnets.known_network import write_run
 from tests.stores import CLASSES, write_test_store
 
@@ -67,7 +67,7 @@ def test_a_voxel_of_the_volume_lies_where_the_slice_plane_puts_its_pixel(orienta
     """For every pixel: index -> RAS by `SlicePlane.affine`, RAS -> voxel by the affine, same label."""
     planes = [slice_plane(orientation, position) for position in POSITIONS]
     source = made(planes)
-    volume, affine = subject_volume(source, 7)
+    volume, affine = stack_volume(source, "subject-07", np.arange(3))
     assert nibabel.aff2axcodes(affine) == ("R", "A", "S")
     for labels, plane in zip(source.labels, planes, strict=True):
         for y, x in np.ndindex(8, 10):
@@ -108,17 +108,34 @@ def test_zarr_comes_back_through_xarray_and_zarr(tmp_path, prediction, store):
 
 def test_slices_that_no_nifti_volume_can_hold_are_refused_and_zarr_takes_them(tmp_path):
     uneven = made([slice_plane("axial", position) for position in (0.0, 0.001, 0.003)])
-    with pytest.raises(DataError, match="subject 7: slices lie 1 to 2 mm apart"):
+    with pytest.raises(DataError, match="subject-07: slices lie 1 to 2 mm apart"):
         write_prediction(uneven, tmp_path / "maps", "nifti")
     assert list(tmp_path.iterdir()) == []  # nothing half-written
     assert write_prediction(uneven, tmp_path / "maps.zarr", "zarr")
     shifted = made([slice_plane("axial", 0.002 * k, shift=0.01 * (k == 2)) for k in range(3)])
     with pytest.raises(DataError, match="evenly spaced"):
-        subject_volume(shifted, 7)
+        stack_volume(shifted, "subject-07", np.arange(3))
+
+
+def test_every_view_of_a_subject_is_a_volume_of_its_own(tmp_path):
+    """The same point of the head has the same place in all three, wherever the slices are in the store."""
+    views = ("axial", "coronal", "sagittal")
+    planes = [slice_plane(view, 0.002 * k) for k in range(3) for view in views]
+    source = made(planes)
+    source.coords["orientation"] = np.tile(np.arange(3, dtype=np.uint8), 3)
+    paths = write_prediction(source, tmp_path / "maps", "nifti")
+    assert [p.name for p in paths] == [f"subject-07_{view}_labels.nii.gz" for view in views]
+    for view, path in enumerate(paths):
+        image = nibabel.load(path)
+        assert nibabel.aff2axcodes(image.affine) == ("R", "A", "S") and image.shape[2 - view] == 3
+        for case in range(view, 9, 3):
+            ras = 1e3 * (planes[case].affine @ (4, 2, 0, 1))[:3]  # [mm]
+            voxel = np.linalg.solve(image.affine, (*ras, 1))[:3].round().astype(int)
+            assert np.asarray(image.dataobj)[tuple(voxel)] == source.labels[case, 2, 4]
 
 
 def test_a_single_slice_is_as_thick_as_its_plane():
-    volume, affine = subject_volume(made([slice_plane("axial", 0.01)]), 7)
+    volume, affine = stack_volume(made([slice_plane("axial", 0.01)]), "subject-07", np.arange(1))
     assert volume.shape == (8, 10, 1)
     np.testing.assert_allclose(np.diag(affine), (1, 1.5, 2, 1))
 
