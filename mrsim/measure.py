@@ -62,7 +62,11 @@ def measure(
     played = imperfections.of_events(events)
     dynamics = _with(imperfections.dynamics(spins, played, plane, tissues, field_strength), motion)
     if dynamics is None and engine != "dynamic":
-        name, reason = choose_engine(played, device) if engine == "auto" else (engine, "asked for")
+        name, reason = (
+            choose_engine(played, device, own_b1=spins.b1 is not None)
+            if engine == "auto"
+            else (engine, "asked for")
+        )
         run = _static(name, device, n_sub)
     else:
         name, reason = _only_dynamic(engine, device)

@@ -214,14 +214,13 @@ def scan_phantom(
 def _through_plane(
     phantom: Phantom, what: Played, plane: SlicePlane, movers: tuple[Moving | None, Imperfections | None]
 ) -> float:
-    """How far motion brings parts of the object towards the slice [m]; a perfect slice keeps its spins."""
+    """How far the spins of the slice may come from [m], along its normal."""
     motion, wrong = movers
-    if math.isfinite(what.events.box):
-        return 0.0
-    duration = what.events.total_duration
-    every = [m for m in (motion, wrong.moving(duration) if wrong else None) if m is not None]
     box = plane.coordinates(np.array(phantom.extent))
-    return sum(m.through_plane(box, duration) for m in every)
+    perfect = math.isfinite(what.events.box)  # such a slice keeps the spins that it has at the start
+    duration = 0.0 if perfect else what.events.total_duration
+    far = wrong.through_plane(box, plane, duration) if wrong else 0.0
+    return far + (motion.through_plane(box, duration) if motion else 0.0)
 
 
 def scan_spins(

@@ -29,7 +29,7 @@ SE = f"{BRAIN} --sequence spin-echo --matrix 90x108 --slice-thickness 5"
 GRE = f"{BRAIN} --sequence gre --matrix 90x108 --slice-thickness 5"
 EPI = f"{BRAIN} --sequence epi --slice-thickness 5"
 RADIAL = f"{BRAIN} --sequence radial --matrix 96x96 --slice-thickness 5 -p spokes=151"
-BOTTLE = "--phantom cylinder --every 2 --rf ideal --quiet --sequence spin-echo --te 20 --tr 900 --matrix 64x64"
+BOTTLE = "--phantom cylinder --every 2 --rf ideal --quiet --te 20 --tr 900 --matrix 64x64"
 NOD = "t_s,x_mm,y_mm,z_mm,rx_deg,ry_deg,rz_deg\n60,0,0,0,0,0,0\n180,3,0,0,0,0,6\n"
 SHAPED = "--phantom brainweb --subject 4 --every 8 --quiet --sequence gre --matrix 45x54 --slice-thickness 10"
 
@@ -47,13 +47,13 @@ PICTURES: dict[str, list[tuple[str, str, str, str]]] = {
     ],
     "scanner": [
         ("gradient delay 2 us (EPI)", EPI, "", "-i gradient_delay=0.002x0x0"),
-        ("gradient delay 20 us (radial)", RADIAL, "", "-i gradient_delay=0.02x0.02x0"),
-        ("eddy currents 5 %, 1 ms (radial)", RADIAL, "", "-i eddy_currents=x:0.05:1,y:0.05:1"),
+        ("gradient delay 5 us (radial)", RADIAL, "", "-i gradient_delay=0.005x0.005x0"),
+        ("eddy currents 2 %, 0.4 ms (radial)", RADIAL, "", "-i eddy_currents=x:0.02:0.4,y:0.02:0.4"),
         ("one of 8 loops", f"{SE} --te 20", "", "--coils 8"),
         ("receiver off by 520 Hz", f"{SE} --te 20", "", "-i receiver_frequency=520"),
-        ("receiver off by 90 deg (real part)", f"{SE} --te 20", "", "-i receiver_phase=90"),
-        ("3 spikes", f"{SE} --te 20", "", "-i spikes=3 -i spike_level=0.5"),
-        ("converter of 6 bits", f"{SE} --te 20", "", "-i adc_bits=6"),
+        ("receiver off by 60 deg (real part)", f"{SE} --te 20", "", "-i receiver_phase=60"),
+        ("2 spikes", f"{SE} --te 20", "", "-i spikes=2 -i spike_level=0.1"),
+        ("converter of 8 bits", f"{SE} --te 20", "", "-i adc_bits=8"),
     ],
     "patient": [
         ("shift of 4 mm", f"{SE} --te 20", "", "-i shift=0x4x0"),
@@ -75,7 +75,7 @@ PICTURES: dict[str, list[tuple[str, str, str, str]]] = {
         ),
         (
             "diffusion (b 1000)",
-            f"{BRAIN} --sequence diffusion-se --slice-thickness 5 -p b_value=1000",
+            f"{BRAIN} --sequence diffusion-se --slice-thickness 5 -p b=1000",
             "",
             "-i diffusion=yes",
         ),
@@ -128,8 +128,8 @@ def main() -> None:
     folder, names = Path(sys.argv[1]), sys.argv[2:] or list(PICTURES)
     for name in names:
         buffer = io.BytesIO()
-        draw(PICTURES[name]).savefig(buffer, dpi=110)
-        grey = Image.open(buffer).convert("L").quantize(48)
+        draw(PICTURES[name]).savefig(buffer, dpi=95)
+        grey = Image.open(buffer).convert("L").quantize(32)
         grey.save(folder / f"imperfection-{name}.png", optimize=True)
 
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from mrsim.bloch.spoiling import check_spoiling
 from mrsim.bloch.weights import SUB_POSITIONS, SubPositions
 from mrsim.events import Events
 
@@ -44,7 +45,8 @@ def acquire(
     engine : "cartesian" (exact factorisation, fast), "nufft" (any trajectory whose encoding no pulse sees, to
         1e-5), "isochromat" (every spin through every event), "reference" (the same in NumPy, for small cases)
         or "auto" (see `choose_engine`)
-    n_sub : nodes across the cell of each spin, in z or (x, y, z): slice profile and dephasing
+    n_sub : nodes across the cell of each spin, in z or (x, y, z): slice profile and dephasing. Where they are
+        too few for gradients to spoil, a `SpoilingWarning` says how many there must be
     device : "cpu", or "cuda" for the isochromat engine on an NVIDIA GPU (docs/gpu.md)
     """
     events = sequence if isinstance(sequence, Events) else sequence.events()
@@ -52,7 +54,9 @@ def acquire(
     sensitivity = _sensitivity(coils, spins.tissue.size)
     if not spins.tissue.size:
         return np.zeros((sensitivity.shape[0], events.n_samples), np.complex64)
-    name = choose_engine(events, device)[0] if engine == "auto" else engine
+    check_spoiling(spins, events, n_sub)
+    transmits = spins.b1 is not None
+    name = choose_engine(events, device, own_b1=transmits)[0] if engine == "auto" else engine
     return _run(name, device)(spins, events, sensitivity, n_sub)
 
 
@@ -74,14 +78,19 @@ def simulate(
     return np.asarray(events.sorted_kspace(signal), np.complex64)
 
 
-def choose_engine(sequence: Sequence | Events, device: str = "cpu") -> tuple[str, str]:
-    """Name of the fastest engine that is exact for a sequence, and why it is that one."""
+def choose_engine(
+    sequence: Sequence | Events, device: str = "cpu", *, own_b1: bool = False
+) -> tuple[str, str]:
+    """Name of the fastest engine that is exact for a sequence, and why it is that one.
+
+    own_b1 : whether each spin has a transmit field of its own
+    """
     if device == "cuda":
         return "isochromat", "the GPU takes every spin through every event"
     from mrsim.bloch import factorise, segments
 
     events = sequence if isinstance(sequence, Events) else sequence.events()
-    if not factorise.refusal(events):
+    if not own_b1 and not factorise.refusal(events):
         return "cartesian", "every readout is a straight line along x, so that the signal factorises exactly"
     reason = segments.refusal(events)
     if reason:

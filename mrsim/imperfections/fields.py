@@ -39,13 +39,29 @@ class GradientNonlinearity:
             seen[axis] += error * RADIUS / scale * harmonics[index]
         return seen
 
-    def apply(self, spins: Spins, plane: SlicePlane) -> Spins:
-        """Move spins to where the gradients put them; the isocentre is the origin of RAS.
+    def apply(self, spins: Spins, plane: SlicePlane) -> tuple[Spins, NDArray[np.intp]]:
+        """Move spins to where the gradients put them, sorted by y; the isocentre is the origin of RAS.
 
-        Coil sensitivities and B0 belong to where the spins really are: look them up before.
+        Also returns which spin each one was. Coil sensitivities and B0 belong to where the spins really are:
+        look them up before.
         """
-        seen = self.field_position(plane.to_ras(spins.position))
-        return replace(spins, position=plane.coordinates(seen))
+        seen = plane.coordinates(self.field_position(plane.to_ras(spins.position)))
+        order = np.argsort(seen[1], kind="stable")
+        moved = replace(
+            spins,
+            position=seen[:, order],
+            tissue=spins.tissue[order],
+            freq=spins.freq[order],
+            b1=None if spins.b1 is None else spins.b1[order],
+        )
+        return moved, order
+
+    def through_plane(self, box: Real, plane: SlicePlane) -> float:
+        """Farthest that it moves points of the slice along its normal [m]; box (3, 2) [m] of the object."""
+        x, y = np.meshgrid(np.linspace(*box[0], 9), np.linspace(*box[1], 9))
+        slice_points = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)])
+        seen = plane.coordinates(self.field_position(plane.to_ras(slice_points)))
+        return float(np.abs(seen[2]).max())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -130,7 +130,8 @@ class Imperfections:
                     spins, part = with_spectrum(spins, row, fat_spectrum(table.field_strength))
                     source = source[part]
         if any(self.gradient_error):
-            spins = GradientNonlinearity(error=self.gradient_error).apply(spins, plane)
+            spins, part = GradientNonlinearity(error=self.gradient_error).apply(spins, plane)
+            source = source[part]
         return spins, source
 
     def of_events(self, events: Events) -> Events:
@@ -166,6 +167,14 @@ class Imperfections:
         if motion is None and pool is None and concomitant is None:
             return None
         return Dynamics(motion=motion, pool=pool, concomitant=concomitant)
+
+    def through_plane(self, box: NDArray[np.float64], plane: SlicePlane, duration: float) -> float:
+        """How far they bring parts of an object in the `box` (3, 2) [m] towards the slice [m], flow aside."""
+        moving = self.moving(duration)
+        far = moving.through_plane(box, duration) if moving else 0.0
+        if any(self.gradient_error):
+            far += GradientNonlinearity(error=self.gradient_error).through_plane(box, plane)
+        return far
 
     def moving(self, duration: float) -> Moving | None:
         """Motion of the whole object during a scan of `duration` [s], or None."""

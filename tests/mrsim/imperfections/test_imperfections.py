@@ -179,7 +179,7 @@ def test_gradient_error_is_harmonic_and_as_large_as_stated():
     plane = SlicePlane(
         orientation="coronal", centre=(0.0, 0.03, 0.1), fov=(0.2, 0.2), matrix=(4, 4), thickness=1e-3
     )
-    moved = coil.apply(spins_at([(0.01, 0.02, 0.0)]), plane).position
+    moved = coil.apply(spins_at([(0.01, 0.02, 0.0)]), plane)[0].position
     seen = coil.field_position(np.array([[0.02], [0.03], [0.11]]))
     np.testing.assert_allclose(moved[:, 0], [seen[2, 0] - 0.1, seen[0, 0], seen[1, 0] - 0.03])
 
