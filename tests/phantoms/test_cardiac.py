@@ -12,7 +12,7 @@ from phantoms import phantom_source
 from phantoms.cardiac import Cardiac
 from phantoms.cardiac.case import PATHOLOGIES, draw_case, profile_area
 from phantoms.cardiac.cycle import Cycle
-from phantoms.cardiac.heart import pixel_oracle
+from phantoms.cardiac.heart import Heart, pixel_oracle
 from phantoms.cardiac.names import CARDIAC_ORACLE, FAT, LUNG, LV_BLOOD, MYO, MYOCARDIUM, PAPILLARY, RV
 from phantoms.cardiac.ventricles import ENDO, EPI, Ventricles
 from phantoms.tissues import tissue_table
@@ -210,6 +210,24 @@ def test_the_heart_twists_like_a_towel():
     base, apex = v.twist(np.array([-v.descent(1.0), -v.length]), 1.0)
     assert base < 0 < apex and apex == pytest.approx(v.case.apex_twist)
     assert (v.twist(np.array([0.0, -v.length]), 0.0) == 0).all()
+
+
+def test_the_apex_turns_anticlockwise_in_the_picture():
+    plain = draw_case(0, 0, pathology="normal")
+    case = replace(plain, apex_twist=0.4, base_twist=0.0, tilt=(0.0, 0.0), roll=0.0)
+    heart = Heart(case)
+    v, side = heart.ventricles, np.arange(-30, 30, 0.5) * 1e-3
+    cx, cy, cz = heart._centre * 1e-3
+    angles = []
+    for phase in (0.0, heart.end_systole):
+        down = v.descent(float(heart.contraction(phase)))
+        z = cz + (v.length / 2 - down - 0.6 * (v.length - down)) * 1e-3
+        frame = heart.labels(phase, side + cx, side + cy, z)[0]
+        muscle = ndimage.binary_erosion(frame == PAPILLARY, iterations=2)  # no trabeculae
+        up = side[np.nonzero(muscle)[0]] > 3e-3  # the anterolateral one
+        y, x = (side[i][up] for i in np.nonzero(muscle))
+        angles.append(np.arctan2(y.mean(), -x.mean()))  # x points to the left of the picture
+    assert angles[1] - angles[0] == pytest.approx(0.6 * 0.4, abs=0.08)
 
 
 def test_breathing_moves_the_heart_along_the_body():
