@@ -44,7 +44,7 @@ from mrsim.sources import source_of
 from phantoms import phantom_source
 from phantoms.phantom import Phantom, PhantomError, PhantomSource, Spins
 
-TOLERANCE, AIM = 1e-5, 1e12  # error relative to the largest sample; spin-steps per second
+TOLERANCE = 1e-5  # error relative to the largest sample
 NODES = 1 << 18  # spins of a batch: what the rates are measured with
 CHEAP = {  # what keeps a sequence short; the rest is as it comes
     "turbo-spin-echo": {"echo_train": 4, "effective_echo": 2},
