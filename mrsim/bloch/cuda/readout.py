@@ -84,7 +84,7 @@ def train_kernel(tile: Tile) -> Any:  # noqa: ANN401 - numba's dispatcher is not
     rows, columns, across, slab, spins, most = (
         tile.rows, tile.columns, tile.column_threads, tile.slab, tile.spins, tile.heads,
     )  # fmt: skip
-    threads, width, padded = tile.threads, tile.width, tile.threads + 4
+    threads, width, padded, strided = tile.threads, tile.width, tile.threads + 4, tile.slab + 1
     slabs = spins // slab
 
     @cuda.jit
@@ -95,7 +95,7 @@ def train_kernel(tile: Tile) -> Any:  # noqa: ANN401 - numba's dispatcher is not
         """
         left = cuda.shared.array((2, slab, padded), np.float32)
         right = cuda.shared.array((2, slab, width), np.float32)
-        head = cuda.shared.array((2, most, slab + 1), np.float32)  # + 1: heads lie in different banks
+        head = cuda.shared.array((2, most, strided), np.float32)  # heads lie in different banks
         cycles = cuda.shared.array(spins, np.float64)
         decay = cuda.shared.array((2, spins), np.float32)
         me, n_coils = cuda.threadIdx.x, nodes.weight.shape[1]
