@@ -156,8 +156,6 @@ class Benchmark:
                 check_choice(f"condition of {row.id}", condition, ids)
                 n = len(self.figures)
                 check(len(numbers) == n, f"{row.id} in {condition}", f"have {n} numbers", len(numbers))
-        for condition_ in self.conditions:
-            check_choice(f"data of {condition_.id}", condition_.data, [d.id for d in self.data])
 
     def condition(self, name: str) -> Condition:
         """Find a condition by its id."""
@@ -209,6 +207,8 @@ def load_benchmark(name: str) -> Benchmark:
 
 def parse(name: str, table: Mapping[str, Any], family: Mapping[str, Any]) -> Benchmark:
     """Build a benchmark from the trees of its two files; a misspelt key is a TypeError."""
+    for condition in table["conditions"]:
+        check_choice(f"data of {condition['id']}", condition["data"], family["data"])
     own = table.get("scales", {})
     scales = {s: Scale(**{**family["scales"][s], **own.get(s, {})}) for s in SCALES}
     used = {c["data"] for c in table["conditions"]}

@@ -33,9 +33,11 @@ def extra_columns(record: Record) -> list[str]:
 
 
 def condition_table(record: Record, condition: dict[str, Any]) -> Table:
-    """One row per network, two columns per figure."""
+    """One row per network, two columns per figure; one where no paper prints any."""
     extra, figures = extra_columns(record), record["figures"]
-    heads = [f"{f['label']}, {source}" for f in figures for source in ("paper", "ours")]
+    printed = any(row["published"] for row in record["rows"])
+    sources = {"paper": published_cell, "ours": measured_cell} if printed else {"ours": measured_cell}
+    heads = [f"{f['label']}, {source}" if printed else f["label"] for f in figures for source in sources]
     rows = [
         (
             row["label"],
@@ -43,10 +45,7 @@ def condition_table(record: Record, condition: dict[str, Any]) -> Table:
             *(
                 cell
                 for at in range(len(figures))
-                for cell in (
-                    published_cell(record, row, condition["id"], at),
-                    measured_cell(record, row, condition["id"], at),
-                )
+                for cell in (source(record, row, condition["id"], at) for source in sources.values())
             ),
         )
         for row in record["rows"]

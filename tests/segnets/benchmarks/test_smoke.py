@@ -1,4 +1,4 @@
-"""All eight benchmarks on the real path: simulate, train every row, test, tables, pictures, page."""
+"""All benchmarks on the real path: simulate, train every row, test, tables, pictures, page."""
 
 import json
 import re
