@@ -56,8 +56,8 @@ def kernel(
     """Compile with numba, cache, release the GIL.
 
     fast : allow the rewrites of `FAST`
-    entry : called from Python, if only by a test; the others, which only kernels call, get no wrapper that takes objects apart
-    allocates : makes arrays; the others count no references. Both halve the time to compile.
+    entry : called from Python, if only by a test; the others get no wrapper that takes objects apart
+    allocates : makes arrays; the others count no references. Both together save a third of the time to compile
     inline : become part of what calls it
     """
 

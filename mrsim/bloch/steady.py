@@ -23,7 +23,7 @@ Array = Any
 
 @kernel(inline=False)
 def settle(prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, cycles: float) -> int:
-    """Put bench.m into the steady state with which the first repetition starts; size of the ensemble, 0 if none.
+    """Put bench.m into the steady state at the start of the first repetition; size of the ensemble, 0 if none.
 
     cycles : that all phases grow by from one repetition to the next
 
