@@ -31,6 +31,7 @@ from segnets.train import TrainingError, train
 
 DONE, UNFINISHED, FAILED, NOT_RUN = "done", "unfinished", "failed", "not run"
 MACHINE = "machine.json"
+LATER = {"rotation": 0.0, "zoom": 0.0, "shift": 0.0, "init": ""}  # what runs of before know nothing of
 ONE_SENTENCE = (TrainingError, DataError, CheckpointError, ValueError)  # the message says it all
 
 
@@ -161,7 +162,8 @@ def train_config(job: Job, store: str, settings: Settings) -> TrainConfig:
 def key(run: RunConfig) -> str:
     """Name everything that decides the weights of a run in 8 letters."""
     free = MAY_CHANGE - {"epochs"}
-    decides = {f.name: getattr(run.train, f.name) for f in fields(TrainConfig) if f.name not in free}
+    values = {f.name: getattr(run.train, f.name) for f in fields(TrainConfig) if f.name not in free}
+    decides = {name: value for name, value in values.items() if name not in LATER or value != LATER[name]}
     text = json.dumps([decides, run.class_names, run.shape, run.data_hash, run.mask], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 

@@ -27,6 +27,14 @@ SCORES = {
     "hd95_mm": "HD95 [mm]",
     "assd_mm": "ASSD [mm]",
 }
+DATA_AND_IMAGE = {  # name in the summary -> words
+    "snr": "SNR {:.1f}",
+    "cnr": "CNR {:.1f}",
+    "psnr": "PSNR {:.1f} dB",
+    "ssim": "SSIM {:.3f}",
+    "zero_psnr": "of the zero-filled image PSNR {:.1f} dB",
+    "zero_ssim": "SSIM {:.3f}",
+}
 NOTE = "Dice and HD95: mean over tissues and test subjects; PSNR: mean over test slices."
 OVERVIEW = (
     *("", "Network", "Parameters", "Noise [%]", "Rate [%]", "Seed", "Epochs", "Training [min]"),
@@ -145,7 +153,7 @@ def score_table(summary: Mapping[str, Any]) -> Table:
         for metric, tissues in present.items()
     )
     data = summary.get("data_and_image") or {}
-    said = [f"{name.upper()} {value:.{3 if name == 'ssim' else 1}f}" for name, value in data.items() if value]
+    said = [words.format(data[name]) for name, words in DATA_AND_IMAGE.items() if data.get(name) is not None]
     n = summary["n_subjects"]
     title = (
         f"{condition['split'].capitalize()} split, noise {100 * (condition['noise'] or 0):g} %, "
