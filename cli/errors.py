@@ -1,9 +1,13 @@
-"""What a user can cause becomes one line: exit code 2 for usage, 1 for a failure. Bugs keep a traceback."""
+"""What a user can cause becomes one line: exit code 2 for usage, 1 for a failure. Bugs keep a traceback.
+
+Warnings are one line as well, and end nothing.
+"""
 
 from __future__ import annotations
 
 import functools
 import sys
+import warnings
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -40,6 +44,7 @@ def one_line_errors(command: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
+        before, warnings.formatwarning = warnings.formatwarning, _one_line
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt as error:
@@ -50,8 +55,14 @@ def one_line_errors(command: Callable[P, T]) -> Callable[P, T]:
             if isinstance(error, expected()):
                 raise click.ClickException(str(error)) from None
             raise
+        finally:
+            warnings.formatwarning = before
 
     return wrapped
+
+
+def _one_line(message: Warning | str, *_: object) -> str:
+    return f"Warning: {message}\n"
 
 
 def expected() -> tuple[type[BaseException], ...]:

@@ -128,6 +128,7 @@ def shorthand_options(command: F) -> F:
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
 @click.option("--engine", default="auto", show_default=True, help=ENGINE_HELP)
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
+@click.option("--n-sub", type=int, default=4, show_default=True, help="Nodes through the cell of each spin.")
 @click.option(
     "--combine",
     default="rss",
@@ -221,6 +222,7 @@ def run(flags: dict[str, Any]) -> Scan:
         seed=flags["seed"],
         engine=flags["engine"],
         device=flags["device"],
+        n_sub=flags["n_sub"],
     )
 
 

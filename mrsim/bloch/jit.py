@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from numba import config as numba_config
-from numba import njit
+from numba import njit as numba_njit
 
 config: Any = numba_config  # its settings are not declared
+njit: Any = numba_njit  # nor are all of its options
 FAST = {"contract", "reassoc", "nsz", "arcp"}  # fused multiply-add, sums in any order; NaN and inf stay
 CONSTANTS = ("jit", "nodes", "program")  # modules whose numbers are compiled into the kernels
 
@@ -57,7 +58,8 @@ def kernel(
 
     fast : allow the rewrites of `FAST`
     entry : called from Python, if only by a test; the others get no wrapper that takes objects apart
-    allocates : makes arrays; the others count no references. Both together save a third of the time to compile
+    allocates : makes arrays; the others count no references
+    Both together save a third of the time to compile.
     inline : become part of what calls it
     """
 

@@ -89,7 +89,7 @@ def _spacing(spins: Spins) -> Real:
 
 @lru_cache(maxsize=256)
 def nodes_for(cycles: float) -> int:
-    """Least number of Gauss-Legendre nodes that dephase like a whole cell, for any dephasing up to `cycles`."""
+    """Least number of Gauss-Legendre nodes that dephase like a whole cell up to `cycles`."""
     low, high = 0, 2
     while not _resolves(high, cycles):
         low, high = high, 2 * high
@@ -130,13 +130,13 @@ def dephasing(events: Events, t2: float) -> Real:
 
 
 def _between(events: Events, pulses: Index) -> tuple[Real, Index]:
-    """What was before each pulse: (pulse, 3) [1/m] sizes of moments; (pulse,) spoilers and crushers."""
+    """Sum up what was before each pulse: (pulse, 3) [1/m] sizes of moments; (pulse,) ideal events."""
     steps = np.diff(_moment(events)[pulses], axis=0, prepend=np.zeros((1, 3)))
     return np.cumsum(np.abs(steps), axis=0), np.cumsum(events.spoil | events.crusher, dtype=np.intp)[pulses]
 
 
 def _at_samples(events: Events, pulses: Index) -> tuple[Index, Real]:
-    """Pulses after which samples are taken with nothing ideal between, (pulse, 3) [1/m] largest moment then."""
+    """Pulses with samples after them and nothing ideal between, (pulse, 3) [1/m] most dephasing then."""
     path = events.trajectory()
     which = np.searchsorted(pulses, path.event) - 1
     ideal = np.append(0, np.cumsum(events.spoil | events.crusher))

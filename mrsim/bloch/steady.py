@@ -22,8 +22,8 @@ Array = Any
 
 
 @kernel(inline=False)
-def settle(prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, cycles: float) -> int:
-    """Put bench.m into the steady state at the start of the first repetition; size of the ensemble, 0 if none.
+def settle(prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, cycles: float) -> np.int64:
+    """Put bench.m into the steady state at the start of the first repetition; members, 0 if none.
 
     cycles : that all phases grow by from one repetition to the next
 
@@ -41,7 +41,7 @@ def settle(prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, cycles: f
     for trial in range(4):
         if spoiled and trial == 2:
             if not _repeats(bench, n):
-                return 0
+                return np.int64(0)
         else:
             z = trial == 1 if spoiled else trial == 3
             equilibrium(m, 1.0 * (trial == 1 and not spoiled), 1.0 * (trial == 2), 1.0 * z, n)
@@ -52,7 +52,7 @@ def settle(prog: Program, nodes: Nodes, at: int, n: int, bench: Bench, cycles: f
             return members
         walk(prog, nodes, at, n, bench, begin, first, members)
         _note(m, members, n, bench.trial[trial])
-    return begins if _fixed_points(bench, begins, n) else 0
+    return begins if _fixed_points(bench, begins, n) else np.int64(0)
 
 
 @kernel()

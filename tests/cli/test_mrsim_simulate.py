@@ -1,5 +1,9 @@
 """mrsim simulate, in this process: files that others read, one line of text, errors in one sentence."""
 
+import re
+import warnings
+
+import click
 import ismrmrd
 import nibabel
 import numpy as np
@@ -53,6 +57,16 @@ def test_imperfections_are_listed_with_units_and_taken_in_them(head, tmp_path):
     run(*head, *TINY, "--out", clean)
     run(*head, *TINY, "-i", "receiver_phase=90", "--out", late)
     np.testing.assert_allclose(np.load(late)["signal"], -1j * np.load(clean)["signal"], atol=1e-6)
+
+
+@pytest.mark.filterwarnings("default::mrsim.bloch.spoiling.SpoilingWarning")
+def test_too_few_nodes_for_gradients_to_spoil_are_one_line(head, tmp_path, monkeypatch):
+    monkeypatch.setattr(warnings, "showwarning", lambda *found: click.echo(warnings.formatwarning(*found)))
+    thin = "--matrix 12x16 --fov 96x100 --slice-thickness 8 -p spoiling=gradient --te 60".split()
+    out = ["--out", tmp_path / "a.npz"]
+    (line,) = [line for line in run(*head, *thin, *out).splitlines() if line.startswith("Warning: ")]
+    needed = re.search(r"take n_sub = (\d+), or ideal spoiling$", line).group(1)
+    assert "Warning" not in run(*head, *thin, *out, "--n-sub", needed)
 
 
 @pytest.mark.parametrize(
