@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import sys
 import time
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +22,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from mrsim.bloch.engine import acquire
+from mrsim.bloch.spoiling import SpoilingWarning
 from mrsim.events import Events
 from mrsim.plane import centred_plane, upright
 from phantoms import phantom_source
@@ -77,6 +79,7 @@ def by_graphs(voxels: Spins, spins: Spins, events: Events, told: Told) -> Runs:
 
 def main() -> None:
     """Write the picture to the path given."""
+    warnings.simplefilter("ignore", SpoilingWarning)  # part of the difference that is shown
     source = phantom_source(sys.argv[2] if len(sys.argv) > 2 else "brainweb")
     phantom = source.load(source.subjects()[0])
     names = ("SE", "GRE", "bSSFP")

@@ -17,7 +17,10 @@ from tests.mrsim.peers.objects import slice_spins
 from tests.mrsim.peers.scans import SCANS, image, nrmse, scan, without_t2prime
 
 pytest.importorskip("MRzeroCore", reason="MRzeroCore is not installed: pip install 'mrsim[peers]'")
-pytestmark = pytest.mark.filterwarnings("ignore:To copy construct from a tensor")  # in MRzero itself
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:To copy construct from a tensor"),  # in MRzero itself
+    pytest.mark.filterwarnings("ignore::mrsim.bloch.spoiling.SpoilingWarning"),  # the same few spins in both
+]
 
 FOV, MATRIX, STEP = (0.2, 0.24), (24, 28), 5e-3
 SMALL = {"fov": FOV, "matrix": MATRIX}
