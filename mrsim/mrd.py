@@ -11,6 +11,7 @@ Convention of what the format leaves open:
 * One acquisition per receiver window, or per line where a window holds several. On a Cartesian grid samples
   that have no place in k-space are left out, `center_sample` is the one at kx = 0, and lines that are read
   backwards stay so and carry ACQ_IS_REVERSE.
+* A scan with noise begins with an acquisition of noise alone, flagged ACQ_IS_NOISE_MEASUREMENT.
 * `acquisition_time_stamp` counts steps of 2.5 ms, and `user_int[0]` microseconds, from the start of the
   scan to the first sample.
 * Arrays beside the data (`Dataset.read_array`): `csm` (coil, y, x) complex64 sensitivities, `labels` and
@@ -91,6 +92,8 @@ def write_mrd(
     pieces = pieces_of(scan, layout)
     with ismrmrd.Dataset(str(path), DATASET, mode="w") as file:
         file.write_xml_header(xml_header(scan, layout.kind, sum(p.window == 0 for p in pieces)))
+        if scan.noise is not None:
+            file.append_acquisition(_noise(scan))
         for number, acquisition in enumerate(_acquisitions(scan, layout, pieces)):
             file.append_acquisition(acquisition)
             progress(number + 1, len(pieces))
@@ -200,6 +203,16 @@ def _lines(place: Index, matrix: tuple[int, int], window: int, begin: int) -> li
         )
         first = last + 1
     return pieces
+
+
+def _noise(scan: Scan) -> Any:  # noqa: ANN401  Acquisition
+    """Acquire what the receiver hears without a signal."""
+    dwell = float(scan.events.dwell[scan.events.samples > 0][0])
+    acquisition = ismrmrd.Acquisition.from_array(scan.noise, sample_time_us=dwell / US)
+    for channel in range(scan.signal.shape[0]):
+        acquisition.setChannelActive(channel)
+    acquisition.set_flag(ismrmrd.ACQ_IS_NOISE_MEASUREMENT)
+    return acquisition
 
 
 def _acquisitions(scan: Scan, layout: Layout, pieces: list[Piece]) -> Any:  # noqa: ANN401  iterator of Acquisition

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mrsim.blocks import Block
 from mrsim.events import Events
-from mrsim.noise import add_noise
+from mrsim.noise import add_noise, noise_sigma
 from mrsim.plane import SlicePlane
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Signal = NDArray[np.complex64]
 FRAME_COUNTERS = ("SLC", "ECO", "PHS", "REP", "SET")  # windows that differ in one make different images
 NOT_IMAGED = ("NAV", "NOISE", "REF")  # flags of windows that belong to no image
+NOISE_SAMPLES = 512  # of a measurement of noise
 PERFECT = 0.75  # slice thicknesses, half of them with half the cell of a spin on its edge
 REACH = 1.5  # slice thicknesses about the plane that a selective pulse may excite
 
@@ -127,6 +128,7 @@ class Scan:
     field_strength : [T]
     engine reason : the Bloch engine and why it was taken
     seconds : [s] of computing
+    noise : (coil, sample) complex64 of the receiver with nothing to hear, or None where it has no noise
     """
 
     signal: Signal
@@ -141,6 +143,7 @@ class Scan:
     reason: str
     n_spins: int
     seconds: float
+    noise: Signal | None = None
 
     @property
     def events(self) -> Events:
@@ -262,7 +265,9 @@ def scan_spins(
         imperfections=wrong,
         **options,
     )
+    heard = None
     if noise > 0:
+        heard = noise_sigma(signal, noise) * _unit_noise((signal.shape[0], NOISE_SAMPLES), seed)
         signal = add_noise(signal, noise, seed=seed, case=0)
     signal = wrong.of_signal(signal, what.events, np.random.default_rng([seed, 1]))
     return Scan(
@@ -278,4 +283,11 @@ def scan_spins(
         reason=reason,
         n_spins=spins.tissue.size,
         seconds=time.monotonic() - begin,
+        noise=heard,
     )
+
+
+def _unit_noise(shape: tuple[int, int], seed: int) -> Signal:
+    """Complex noise, 1 in real and imaginary part, that no scan of the seed has."""
+    parts = np.random.default_rng([seed, 2]).standard_normal((*shape, 2), dtype=np.float32)
+    return np.asarray(parts.view(np.complex64)[..., 0])

@@ -31,7 +31,6 @@ EPI = f"{BRAIN} --sequence epi --slice-thickness 5"
 RADIAL = f"{BRAIN} --sequence radial --matrix 96x96 --slice-thickness 5 -p spokes=151"
 BOTTLE = "--phantom cylinder --every 2 --rf ideal --quiet --te 20 --tr 900 --matrix 64x64"
 NOD = "t_s,x_mm,y_mm,z_mm,rx_deg,ry_deg,rz_deg\n60,0,0,0,0,0,0\n180,3,0,0,0,0,6\n"
-SHAPED = "--phantom brainweb --subject 4 --every 8 --quiet --sequence gre --matrix 45x54 --slice-thickness 10"
 
 # name -> (title, scan, flags of the ideal one, flags of the other)
 PICTURES: dict[str, list[tuple[str, str, str, str]]] = {
@@ -60,18 +59,12 @@ PICTURES: dict[str, list[tuple[str, str, str, str]]] = {
         ("motion from a file", f"{SE} --te 20", "", "--motion nod.csv"),
         ("turn of 6 deg (radial)", f"{RADIAL} -p preparation=equilibrium", "", "-i turn=0x0x6"),
         ("breathing 3 mm", f"{SE} --te 20 --tr 1000", "", "-i breathing=0x3x0"),
-        ("beating heart", BOTTLE, "", "-i beating=-0.1x0.2x0"),
+        ("beating heart", BOTTLE, "", "-i beating=-0.2x0.3x0"),
         (
             "flow in vessels, 200 mm/s",
             f"{GRE} --te 4 --bandwidth 400 --tr 30 --flip 60 -p preparation=equilibrium -p dummies=30",
             "",
             "-i flow=0x0x200 -i flow_tissue=vessels",
-        ),
-        (
-            "magnetisation transfer",
-            f"{SHAPED} --flip 40 -p preparation=equilibrium -p dummies=30",
-            "",
-            "-i magnetisation_transfer=yes",
         ),
         (
             "diffusion (b 1000)",
@@ -120,6 +113,8 @@ def draw(rows: list[tuple[str, str, str, str]]) -> plt.Figure:
         shown[2].set_title(f"± {reach / top:.0%}", fontsize=6, pad=2)
         for ax in shown:
             ax.set_axis_off()
+    for ax in axes.ravel()[3 * len(rows) :]:
+        ax.set_axis_off()
     return figure
 
 
