@@ -21,10 +21,10 @@ from PIL import Image
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
-from cli.mrsim import main as mrsim
+from cli.mrsim import main as mrsim  # noqa: E402
 
 WIDTH, PICTURE = 1200, 500  # [pixels] of the figure, and height of the images in it
-COLOURS = 96  # of the palette: greys and the inks of the diagram
+INKS, GREYS = 64, 80  # colours of the diagram and of the images, so that the file stays small
 
 
 def commands(page: str) -> dict[str, list[str]]:
@@ -63,7 +63,16 @@ def composed(diagram: Image.Image, *scans: Image.Image) -> Image.Image:
         small = scan.resize((scan.width * PICTURE // scan.height, PICTURE), Image.Resampling.LANCZOS)
         middle = WIDTH * (2 * i + 1) // (2 * len(scans))
         whole.paste(small, (middle - small.width // 2, diagram.height))
-    return whole.quantize(COLOURS, dither=Image.Dither.NONE)
+    return whole.quantize(palette=palette(diagram), dither=Image.Dither.NONE)
+
+
+def palette(diagram: Image.Image) -> Image.Image:
+    """Carry the colours of the diagram and a scale of greys, as `Image.quantize` wants them."""
+    inks = (diagram.quantize(INKS, method=Image.Quantize.MAXCOVERAGE).getpalette() or [])[: 3 * INKS]
+    greys = [round(255 * i / (GREYS - 1)) for i in range(GREYS) for _ in range(3)]
+    carrier = Image.new("P", (1, 1))
+    carrier.putpalette(inks + greys)
+    return carrier
 
 
 def main() -> None:
