@@ -23,6 +23,18 @@ from mrsim.bloch.steady import SINGULAR
 
 Array = Any
 PI = math.pi
+UNROLLED = 8  # members of an ensemble that fit into registers; of more, only those in use are touched
+
+
+def looping(members: int) -> Callable[[int], int]:
+    """Device function: over how many members to loop, a constant if all of them have registers."""
+    constant = members <= UNROLLED
+
+    @cuda.jit(device=True)
+    def count(used: int) -> int:
+        return members if constant else used
+
+    return count
 
 
 def pulse_stepper(columns: int, driven: int) -> Callable[..., None]:
@@ -30,6 +42,7 @@ def pulse_stepper(columns: int, driven: int) -> Callable[..., None]:
 
     From number `driven` on they recover towards equilibrium; those before are columns of the matrix.
     """
+    loops = looping(columns)
 
     @cuda.jit(device=True)
     def play(pulses: Pulses, u: int, nodes: Nodes, i: int, used: int, m: Array) -> None:
@@ -55,7 +68,7 @@ def pulse_stepper(columns: int, driven: int) -> Callable[..., None]:
             im = pulses.nutation[k, 0] * b_im + pulses.nutation[k, 1] * b_re
             for _ in range(pieces):
                 xx, xy, xz, yx, yy, yz, zx, zy, zz = rotation(-(re - tilt * im), -(im + tilt * re), -bz)
-                for j in range(columns):
+                for j in range(loops(used)):
                     if j < used:
                         a, b, c = e2 * m[0, j], e2 * m[1, j], e1 * m[2, j]
                         if j >= driven:
@@ -70,7 +83,7 @@ def pulse_stepper(columns: int, driven: int) -> Callable[..., None]:
                         m[2, j] = zx * p + zy * q + zz * r
                 bz += slope
                 e1, e2 = third1, third2
-        for j in range(columns):
+        for j in range(loops(used)):
             m[0, j] *= sixth2
             m[1, j] *= sixth2
             m[2, j] *= sixth1
@@ -126,23 +139,23 @@ class Ensemble(NamedTuple):
 
 
 def ensemble(members: int) -> Ensemble:
-    """Device functions for an ensemble of so many members: the loops over them are unrolled."""
-    scale = 1.0 / members
+    """Device functions for an ensemble of so many members."""
+    scale, loops = 1.0 / members, looping(members)
 
     @cuda.jit(device=True)
-    def turn(m: Array, c: float, s: float) -> None:
+    def turn(m: Array, n: int, c: float, s: float) -> None:
         """Multiply M+ by c + i s."""
-        for p in range(members):
+        for p in range(loops(n)):
             u, v = m[0, p], m[1, p]
             m[0, p], m[1, p] = u * c - v * s, u * s + v * c
 
     @cuda.jit(device=True)
-    def operate(m: Array, op: Array, slot: int, i: int) -> None:
+    def operate(m: Array, n: int, op: Array, slot: int, i: int) -> None:
         """Apply the affine map op[slot, :, i]."""
         xx, xy, xz, x1 = op[slot, 0, i], op[slot, 1, i], op[slot, 2, i], op[slot, 3, i]
         yx, yy, yz, y1 = op[slot, 4, i], op[slot, 5, i], op[slot, 6, i], op[slot, 7, i]
         zx, zy, zz, z1 = op[slot, 8, i], op[slot, 9, i], op[slot, 10, i], op[slot, 11, i]
-        for p in range(members):
+        for p in range(loops(n)):
             u, v, w = m[0, p], m[1, p], m[2, p]
             m[0, p] = xx * u + xy * v + xz * w + x1
             m[1, p] = yx * u + yy * v + yz * w + y1
@@ -153,7 +166,7 @@ def ensemble(members: int) -> Ensemble:
         """Mean magnetisation of the members in use."""
         u, v, w = m[0, 0], m[1, 0], m[2, 0]
         if n > 1:
-            for p in range(1, members):
+            for p in range(1, loops(n)):
                 u += m[0, p]
                 v += m[1, p]
                 w += m[2, p]
@@ -163,7 +176,7 @@ def ensemble(members: int) -> Ensemble:
     @cuda.jit(device=True)
     def crush(m: Array, n: int, phase: Array) -> None:
         """Give each member its phase; the first crusher makes the members."""
-        for p in range(1, members):
+        for p in range(1, loops(phase.shape[0])):
             u, v, w = m[0, p], m[1, p], m[2, p]
             if n == 1:
                 u, v, w = m[0, 0], m[1, 0], m[2, 0]
@@ -191,7 +204,7 @@ def _listen(steps: Steps, step: int, nodes: Nodes, i: int, u: float, v: float, a
 def walk_kernel(members: int) -> Any:  # noqa: ANN401 - numba's dispatcher is not typed
     """Kernel for a crusher ensemble of so many members."""
     play = pulse_stepper(members, 0)
-    turn, operate, mean, crush = ensemble(members)
+    (turn, operate, mean, crush), loops = ensemble(members), looping(members)
 
     @cuda.jit
     def walk(
@@ -213,20 +226,20 @@ def walk_kernel(members: int) -> Any:  # noqa: ANN401 - numba's dispatcher is no
         for step in range(begin, end):
             if steps.kind[step] == PULSE:
                 item = steps.item[step]
-                turn(m, steps.turn[step, 0], steps.turn[step, 1])
+                turn(m, n, steps.turn[step, 0], steps.turn[step, 1])
                 if pulses.slot[item] > 0:
-                    operate(m, op, pulses.slot[item] - 1, i)
+                    operate(m, n, op, pulses.slot[item] - 1, i)
                 else:
                     play(pulses, item, nodes, i, n, m)
-                turn(m, steps.turn[step, 2], steps.turn[step, 3])
+                turn(m, n, steps.turn[step, 2], steps.turn[step, 3])
             else:
                 if row >= 0 and steps.row[step] >= 0:
                     u, v, _ = mean(m, n)
                     _listen(steps, step, nodes, i, u, v, steps.row[step] - row, echo)
                 c, s, time = _precess(steps, steps.whole[step], nodes, i)
-                turn(m, c, s)
+                turn(m, n, c, s)
                 e1 = math.exp(-time * nodes.rate[0, i])
-                for p in range(members):
+                for p in range(loops(n)):
                     m[2, p] = m[2, p] * e1 + (1.0 - e1)
             flags = steps.flags[step]
             if flags & CRUSHER:
@@ -237,7 +250,7 @@ def walk_kernel(members: int) -> Any:  # noqa: ANN401 - numba's dispatcher is no
                 n = 1
                 if flags & SPOIL:
                     m[0, 0], m[1, 0] = 0.0, 0.0
-        turn(m, turn_re, turn_im)
+        turn(m, n, turn_re, turn_im)
         for p in range(members):
             state[0, p, i], state[1, p, i], state[2, p, i] = m[0, p], m[1, p], m[2, p]
         count[i] = n

@@ -25,7 +25,7 @@ SEQUENCES = {
     "bssfp": ("bssfp", {"matrix": (3, 16), "rf": "ideal"}),
     "turbo-spin-echo": (
         "turbo-spin-echo",
-        {"matrix": (3, 16), "rf": "ideal", "refocusing": 2.0, "echo_train": 3, "effective_echo": 2},
+        {"matrix": (6, 16), "rf": "ideal", "refocusing": 2.0, "echo_train": 6, "effective_echo": 2},
     ),
     "radial": ("radial", {"matrix": (16, 16), "rf": "ideal", "spokes": 3}),
     "spiral": ("spiral", {"matrix": (8, 8), "rf": "ideal", "interleaves": 2, "preparation": "equilibrium"}),
