@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -58,12 +57,12 @@ class Answers:
 
     def at_first(self, rows: Index, needed: Index) -> Complex:
         """(row, needed) answers at the first samples of the segments `needed`."""
-        keys, which = np.unique(self._keys(rows), axis=0, return_inverse=True)
+        keys, which = np.unique(self.keys(rows), axis=0, return_inverse=True)
         if len(keys) <= MOST_WALKED or self.spins.b1 is not None:
             return self._walk(keys, needed)[which.ravel()]
         return self._interpolated(keys, needed)[which.ravel()]
 
-    def _keys(self, rows: Index) -> Real:
+    def keys(self, rows: Index) -> Real:
         """(row, 5) tissue, z, off-resonance, B1+: all that the answer of a spin depends on."""
         spins = self.spins
         b1 = np.ones(rows.size, np.complex64) if spins.b1 is None else spins.b1[rows]
@@ -89,36 +88,35 @@ class Answers:
 
     def _interpolated(self, keys: Real, needed: Index) -> Complex:
         """(key, needed) by cubic interpolation in off-resonance, the phase of the clock taken off."""
-        check = np.random.default_rng(0).choice(len(keys), CHECKED, replace=False)
-        exact = self._walk(keys[check], needed)
+        step, error = self.step(keys, needed)
+        if not step:
+            raise ValueError(
+                f"answers must change smoothly with off-resonance to be interpolated to {self.tolerance}, "
+                f"got an error of {error:.1e} with nodes {STEPS[-1]} Hz apart: take the engine 'isochromat'"
+            )
+        return self._cubic(keys, needed, step)
+
+    def step(self, keys: Real, needed: Index) -> tuple[float, float]:
+        """Distance of nodes [Hz] that is good enough for some of the keys, 0 if none is, and its error."""
+        some = keys[np.random.default_rng(0).choice(len(keys), CHECKED, replace=False)]
+        exact = self._walk(some, needed)
         for step in STEPS:
-            table = self._table(keys, needed, step)
-            error = np.abs(table(check) - exact).max()
-            if error <= self.tolerance * np.abs(exact).max():
-                return table(np.arange(len(keys)))
-        raise ValueError(
-            f"answers must change smoothly with off-resonance to be interpolated to {self.tolerance}, "
-            f"got an error of {error / np.abs(exact).max():.1e} with nodes {STEPS[-1]} Hz apart"
-        )
+            error = float(np.abs(self._cubic(some, needed, step) - exact).max() / np.abs(exact).max())
+            if error <= self.tolerance:
+                return step, error
+        return 0.0, error
 
-    def _table(self, keys: Real, needed: Index, step: float) -> Callable[[Index], Complex]:
-        """Answers at nodes `step` [Hz] apart, for every tissue and z; gives those of some of the keys."""
-        pairs, pair = np.unique(keys[:, :2], axis=0, return_inverse=True)
-        low = np.floor(keys[:, 2].min() / step) - 1
-        nodes = step * np.arange(low, np.floor(keys[:, 2].max() / step) + 3)
-        grid = np.column_stack((np.repeat(pairs, nodes.size, axis=0), np.tile(nodes, len(pairs))))
-        whole = np.column_stack((grid, np.ones(len(grid)), np.zeros(len(grid))))
+    def _cubic(self, keys: Real, needed: Index, step: float) -> Complex:
+        """(key, needed) from the nodes, `step` [Hz] apart, on either side of the keys."""
+        base = np.floor(keys[:, 2] / step)
+        grid = np.repeat(keys, 4, axis=0)
+        grid[:, 2] = step * (base[:, None] + np.arange(-1, 3)).ravel()
+        nodes, which = np.unique(grid, axis=0, return_inverse=True)
         turns = self.seg.path.clock[self.seg.first[needed]]
-        smooth = self._walk(whole, needed) * np.exp(2j * np.pi * np.outer(whole[:, 2], turns))
-
-        def some(index: Index) -> Complex:
-            u = keys[index, 2] / step - low
-            node = u.astype(np.intp)
-            u = u - node
-            base = pair.ravel()[index] * nodes.size + node
-            lagrange = (-u * (u - 1) * (u - 2) / 6, (u + 1) * (u - 1) * (u - 2) / 2,
-                        -(u + 1) * u * (u - 2) / 2, (u + 1) * u * (u - 1) / 6)  # fmt: skip
-            total = sum(w[:, None] * smooth[base + i - 1] for i, w in enumerate(lagrange))
-            return np.asarray(total * np.exp(-2j * np.pi * np.outer(keys[index, 2], turns)))
-
-        return some
+        smooth = self._walk(nodes, needed) * np.exp(2j * np.pi * np.outer(nodes[:, 2], turns))
+        u = keys[:, 2] / step - base
+        lagrange = (-u * (u - 1) * (u - 2) / 6, (u + 1) * (u - 1) * (u - 2) / 2,
+                    -(u + 1) * u * (u - 2) / 2, (u + 1) * u * (u - 1) / 6)  # fmt: skip
+        near = which.reshape(-1, 4)
+        total = sum(w[:, None] * smooth[near[:, i]] for i, w in enumerate(lagrange))
+        return np.asarray(total * np.exp(-2j * np.pi * np.outer(keys[:, 2], turns)))

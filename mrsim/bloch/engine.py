@@ -56,7 +56,7 @@ def acquire(
         return np.zeros((sensitivity.shape[0], events.n_samples), np.complex64)
     check_spoiling(spins, events, n_sub)
     transmits = spins.b1 is not None
-    name = choose_engine(events, device, own_b1=transmits)[0] if engine == "auto" else engine
+    name = choose_engine(events, device, own_b1=transmits, spins=spins)[0] if engine == "auto" else engine
     return _run(name, device)(spins, events, sensitivity, n_sub)
 
 
@@ -79,11 +79,12 @@ def simulate(
 
 
 def choose_engine(
-    sequence: Sequence | Events, device: str = "cpu", *, own_b1: bool = False
+    sequence: Sequence | Events, device: str = "cpu", *, own_b1: bool = False, spins: Spins | None = None
 ) -> tuple[str, str]:
     """Name of the fastest engine that is exact for a sequence, and why it is that one.
 
     own_b1 : whether each spin has a transmit field of its own
+    spins : that will be played to, if known, to see whether few answers stand for them all
     """
     if device == "cuda":
         return "isochromat", "the GPU takes every spin through every event"
@@ -93,6 +94,10 @@ def choose_engine(
     if not own_b1 and not factorise.refusal(events):
         return "cartesian", "every readout is a straight line along x, so that the signal factorises exactly"
     reason = segments.refusal(events)
+    if not reason and spins is not None:
+        from mrsim.bloch.nufft import slow
+
+        reason = slow(spins, events)
     if reason:
         return "isochromat", reason
     return "nufft", "no pulse sees the encoding, so that few transforms make the signal, to 1e-5"

@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
-from mrsim.bloch.answers import Answers
+from mrsim.bloch.answers import MOST_WALKED, Answers
 from mrsim.bloch.low_rank import interpolation
 from mrsim.bloch.segments import refusal, segments
 from mrsim.bloch.weights import SubPositions, sub_lattice
@@ -32,12 +32,29 @@ if TYPE_CHECKING:
 
 TOLERANCE = 1e-5  # of each approximation, relative to the largest answer of a spin
 TRAINED = 256  # spins from which the basis is made
+SHARED = 8  # spins that share an answer on the average, for answers to be worth while
 CHECKED = 64  # spins on which it is tested
 MEMORY = 256e6  # [byte] for the spins of a batch of transforms
 
 Real = NDArray[np.float64]
 Index = NDArray[np.intp]
 Complex = NDArray[np.complex128]
+
+
+def slow(spins: Spins, events: Events) -> str:
+    """Why brute force takes `spins` through `events` sooner, or "" if it does not."""
+    n = spins.tissue.size
+    answers = Answers(spins, segments(events), 1, TOLERANCE)
+    keys = np.unique(answers.keys(np.arange(n)), axis=0)
+    if SHARED * len(keys) <= n:
+        return ""
+    if n <= MOST_WALKED:
+        return "spins are few and differ in off-resonance"
+    if spins.b1 is not None:
+        return "spins differ in off-resonance and transmit field"
+    if not answers.step(keys, np.arange(answers.seg.first.size))[0]:
+        return "answers change too sharply with off-resonance to be interpolated"
+    return ""
 
 
 def nufft(

@@ -1,9 +1,12 @@
 """The NUFFT engine against brute force, and what it must refuse."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from mrsim.bloch import answers
+from mrsim.bloch.engine import choose_engine
 from mrsim.bloch.isochromat import isochromat
 from mrsim.bloch.low_rank import interpolation
 from mrsim.bloch.nufft import nufft
@@ -60,6 +63,18 @@ def test_off_resonance_is_interpolated_to_the_tolerance(random_spins, monkeypatc
     assert disagreement(random_spins(400, spread=60.0, levels=(0.0, 0.5e-3)), events) < AGREE
 
 
+def test_brute_force_is_chosen_where_few_spins_share_an_answer(random_spins):
+    """A long scan on its way to the steady state answers sharply to off-resonance; a spiral does not."""
+    bssfp = sequence_class("bssfp")(matrix=(8, 16), preparation="equilibrium", dummies=150).events()
+    spiral, many = sequence_class("spiral")(**SMALL).events(), random_spins(6000, levels=(0.0,))
+    chosen = lambda events, spins: choose_engine(events, spins=spins)[0]  # noqa: E731
+    assert refusal(bssfp) == ""
+    assert chosen(bssfp, random_spins(100)) == "isochromat"
+    assert chosen(bssfp, many) == "isochromat"
+    assert chosen(bssfp, replace(many, freq=np.zeros_like(many.freq))) == "nufft"
+    assert chosen(spiral, many) == "nufft"
+
+
 def test_a_looser_tolerance_costs_what_it_says(random_spins):
     """Fewer transforms, and an error between the tolerance and what float32 leaves."""
     events = sequence_class("spiral")(**SMALL).events()
@@ -76,8 +91,6 @@ def test_cells_dephase_across_x_and_y(random_spins):
 
 
 def test_b1_is_that_of_each_spin(random_spins):
-    from dataclasses import replace
-
     spins = random_spins(150, levels=(0.0,))
     b1 = np.exp(0.3j * spins.position[0] / 8e-3) * (1 + 30 * spins.position[1])
     spins = replace(spins, b1=b1.astype(np.complex64))
