@@ -63,9 +63,7 @@ def measure(
     dynamics = _with(imperfections.dynamics(spins, played, plane, tissues, field_strength), motion)
     if dynamics is None and engine != "dynamic":
         name, reason = (
-            choose_engine(played, device, own_b1=spins.b1 is not None, spins=spins)
-            if engine == "auto"
-            else (engine, "asked for")
+            choose_engine(played, device, spins=spins) if engine == "auto" else (engine, "asked for")
         )
         run = _static(name, device, n_sub)
     else:

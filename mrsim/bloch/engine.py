@@ -55,8 +55,7 @@ def acquire(
     if not spins.tissue.size:
         return np.zeros((sensitivity.shape[0], events.n_samples), np.complex64)
     check_spoiling(spins, events, n_sub)
-    transmits = spins.b1 is not None
-    name = choose_engine(events, device, own_b1=transmits, spins=spins)[0] if engine == "auto" else engine
+    name = choose_engine(events, device, spins=spins)[0] if engine == "auto" else engine
     return _run(name, device)(spins, events, sensitivity, n_sub)
 
 
@@ -79,18 +78,18 @@ def simulate(
 
 
 def choose_engine(
-    sequence: Sequence | Events, device: str = "cpu", *, own_b1: bool = False, spins: Spins | None = None
+    sequence: Sequence | Events, device: str = "cpu", *, spins: Spins | None = None
 ) -> tuple[str, str]:
     """Name of the fastest engine that is exact for a sequence, and why it is that one.
 
-    own_b1 : whether each spin has a transmit field of its own
-    spins : that will be played to, if known, to see whether few answers stand for them all
+    spins : that will be played to, if known: few answers may stand for them all, or each have its own B1
     """
     if device == "cuda":
         return "isochromat", "the GPU takes every spin through every event"
     from mrsim.bloch import factorise, segments
 
     events = sequence if isinstance(sequence, Events) else sequence.events()
+    own_b1 = spins is not None and spins.b1 is not None
     if not own_b1 and not factorise.refusal(events):
         return "cartesian", "every readout is a straight line along x, so that the signal factorises exactly"
     reason = segments.refusal(events)
