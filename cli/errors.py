@@ -44,7 +44,8 @@ def one_line_errors(command: Callable[P, T]) -> Callable[P, T]:
 
     @functools.wraps(command)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> T:
-        before, warnings.formatwarning = warnings.formatwarning, _one_line
+        before = warnings.formatwarning
+        warnings.formatwarning = _one_line  # type: ignore[assignment]
         try:
             return command(*args, **kwargs)
         except KeyboardInterrupt as error:

@@ -58,7 +58,7 @@ class GradientNonlinearity:
 
     def through_plane(self, box: Real, plane: SlicePlane) -> float:
         """Farthest that it moves points of the slice along its normal [m]; box (3, 2) [m] of the object."""
-        x, y = np.meshgrid(np.linspace(*box[0], 9), np.linspace(*box[1], 9))
+        x, y = np.meshgrid(np.linspace(box[0, 0], box[0, 1], 9), np.linspace(box[1, 0], box[1, 1], 9))
         slice_points = np.stack([x.ravel(), y.ravel(), np.zeros(x.size)])
         seen = plane.coordinates(self.field_position(plane.to_ras(slice_points)))
         return float(np.abs(seen[2]).max())
