@@ -24,7 +24,7 @@ from mrsim.bloch.nodes import BLOCK, Nodes, relaxation_rates
 from mrsim.bloch.program import Program, compile_events
 from mrsim.bloch.readout import prepare_train, receive, weigh
 from mrsim.bloch.rotation import cos_sin
-from mrsim.bloch.table import begin_clock, echoes, look_up, node_step, sorted_levels, transverse
+from mrsim.bloch.table import begin_clock, echoes, look_up, sorted_levels, transverse
 from mrsim.bloch.tasks import in_threads
 from mrsim.bloch.weights import SubPositions, amplitudes, box_share, contiguous, sub_lattice
 from mrsim.events import Events
@@ -117,12 +117,11 @@ def _magnetisation(spins: Spins, events: Events, prog: Program, clock: Real, n_s
     r1, r2, _ = relaxation_rates(spins)
     span = (float(spins.freq.min()), float(spins.freq.max()))
     level_z, level = sorted_levels(z)
-    step = node_step(events)
-    table_size = r1.size * level_z.size * (np.ptp(span) / step + 20)
     m = np.zeros((clock.size, z.size), np.complex128)
-    if level_z.size and table_size < z.size:
-        at = level_z[:, None] + offset[2]  # (level, sub)
-        table, f0 = transverse(events, at, np.tile(share, (level_z.size, 1)), span, r1, r2)
+    at = level_z[:, None] + offset[2]  # (level, sub)
+    found = transverse(events, at, np.tile(share, (level_z.size, 1)), span, r1, r2, z.size)
+    if found is not None:
+        table, f0, step = found
         weight = amplitude[:, None] * box_share(level_z, height, events.box)  # (tissue, level)
         for read in range(clock.size):
             lookup = (contiguous(spins.freq), contiguous(spins.tissue), level, weight, m[read])

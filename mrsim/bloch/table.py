@@ -28,12 +28,14 @@ from mrsim.bloch.tasks import in_threads
 from mrsim.events import Events
 
 BLOCKS_AT_ONCE = 16  # per task of a thread
-SPOILED_STEP = 10.0  # [Hz] cubic interpolation: error below 1e-6 of the peak for a 1 mm slice (tested)
+SPOILED_STEP = 10.0  # [Hz] between nodes to begin with
 DRIVEN_STEP = 2.0  # [Hz] where the steady state itself depends on off-resonance, as in bSSFP
+MEMORY_STEP = 0.1  # turns from node to node of a coherence that lives from one pulse to the next
+INTERPOLATION = 1e-6  # error of the table, of its largest value
 PAGE = 10  # nodes: a table is computed and kept in pages of 100 Hz, so that slices share all that they can
 MAX_LEVELS = 64
 SAME_LEVEL = 12  # decimals [m] to which levels of z are told apart
-KEPT = 64  # pages in memory
+KEPT = 512  # pages in memory
 
 Real = NDArray[np.float64]
 Array = Any
@@ -64,28 +66,51 @@ class _Kept:
 _tables = _Kept()
 
 
-def node_step(events: Events) -> float:
-    """Distance of the nodes [Hz]."""
-    return SPOILED_STEP if events.spoil.any() else DRIVEN_STEP
-
-
 def transverse(
-    events: Events, z: Real, weight: Real, freq: tuple[float, float], r1: Real, r2: Real
-) -> tuple[NDArray[np.complex128], float]:
+    events: Events, z: Real, weight: Real, freq: tuple[float, float], r1: Real, r2: Real, most: int
+) -> tuple[NDArray[np.complex128], float, float] | None:
     """Table of M+ as each readout of a repetition begins, without T2' and the phase of the clock there.
+
+    Nodes come closer until cubic interpolation between them is good to `INTERPOLATION`: bands of bSSFP are
+    narrow where the flip angle is small.
 
     z : (level, sub) [m] nodes across the cell of each level of z, weight (level, sub) their shares
     freq : smallest and largest off-resonance [Hz] that will be looked up
     r1 r2 : (tissue,) [1/s]
-    returns (readout, tissue, level, node) complex128 and the off-resonance of node 0 [Hz]
+    most : nodes that are worth a table, tissues and levels counted
+    returns (readout, tissue, level, node) complex128, the off-resonance of node 0 and the distance of the
+    nodes [Hz]; None if there would be too many, or no levels
     """
-    step = node_step(events)
-    first = math.floor((math.floor(freq[0] / step) - 1) / PAGE)
-    last = math.floor((math.floor(freq[1] / step) + 2) / PAGE)
     one = events.first_repetition()
     prog, clock = compile_events(one), begin_clock(one)
-    pages = [_page(events, prog, clock, page, z, weight, r1, r2) for page in range(first, last + 1)]
-    return np.concatenate(pages, axis=3), first * PAGE * step
+    step = first_step(one)
+    while 0 < r1.size * z.shape[0] * ((freq[1] - freq[0]) / step + 2 * PAGE) < most:
+        first = math.floor((math.floor(freq[0] / step) - 1) / PAGE)
+        last = math.floor((math.floor(freq[1] / step) + 2) / PAGE)
+        nodes = step * np.arange(first * PAGE, (last + 1) * PAGE, dtype=np.float64).reshape(-1, PAGE)
+        pages = [_page(events, prog, clock, f, z, weight, r1, r2) for f in nodes]
+        table = np.concatenate(pages, axis=3)
+        if error_of_every_second(table) < 16 * INTERPOLATION:  # which goes with the fourth power of the step
+            return table, first * PAGE * step, step
+        step /= 2
+    return None
+
+
+def first_step(one: Events) -> float:
+    """Distance of nodes [Hz] at which no coherence between the pulses of a repetition goes unnoticed."""
+    step = SPOILED_STEP if one.spoil.any() else DRIVEN_STEP
+    pulses = np.flatnonzero(one.pulse >= 0)
+    time, ended = (np.append(0, np.cumsum(np.tile(a, 2))) for a in (one.duration, one.spoil | one.crusher))
+    following = np.append(pulses[1:], one.duration.size + pulses[:1])  # after the last, that of the next TR
+    lives = (time[following] - time[pulses])[ended[following] == ended[pulses]]
+    return float(min(step, MEMORY_STEP / max(lives.max(initial=0.0), 1e-9)))
+
+
+def error_of_every_second(table: NDArray[np.complex128]) -> float:
+    """Error of interpolating the odd nodes from the even ones, of the largest value of the table."""
+    even, odd = table[..., ::2], table[..., 1::2]
+    guess = (9 * (even[..., 1:-2] + even[..., 2:-1]) - even[..., :-3] - even[..., 3:]) / 16
+    return float(np.abs(guess - odd[..., 1:-2]).max() / max(np.abs(table).max(), 1e-300))
 
 
 def begin_clock(events: Events) -> Real:
@@ -94,10 +119,9 @@ def begin_clock(events: Events) -> Real:
 
 
 def _page(
-    events: Events, prog: Program, clock: Real, page: int, z: Real, weight: Real, r1: Real, r2: Real
+    events: Events, prog: Program, clock: Real, f: Real, z: Real, weight: Real, r1: Real, r2: Real
 ) -> NDArray[np.complex128]:
-    """Nodes page * PAGE and following of the table, (readout, tissue, level, PAGE)."""
-    f = np.asarray(node_step(events) * (page * PAGE + np.arange(PAGE)), np.float64)
+    """Nodes f (PAGE,) [Hz] of the table, (readout, tissue, level, PAGE)."""
     steady = events.phase_step / (2 * math.pi)
 
     def make() -> NDArray[np.complex128]:
