@@ -1,4 +1,4 @@
-"""Wall time, cases per second and peak memory of `mrsim generate`, warm.
+"""Wall time, processor time, cases per second and peak memory of `mrsim generate`, warm.
 
     python benchmarks/generate.py --phantom brainweb              # the published 1140 slices
     python benchmarks/generate.py --phantom brainweb --workers 2
@@ -11,6 +11,7 @@ it the time that copying the finished store takes, which no generator can beat.
 
 from __future__ import annotations
 
+import resource
 import shutil
 import subprocess
 import sys
@@ -31,13 +32,16 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "store.zarr"
         run([*flags, *first_subjects(flags), "--slices", "1", "--out", str(Path(folder) / "warm.zarr")])
+        before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
         wall, peak = run([*flags, "--out", str(path)])
+        user = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before
         n_cases, size = contents(path)
         begin = time.perf_counter()
         shutil.copytree(path, Path(folder) / "copy.zarr")
         copying = time.perf_counter() - begin
     print(f"mrsim generate {' '.join(flags)}   ({psutil.cpu_count()} cores)")
     print(f"wall time      {wall:8.1f} s    start of Python included")
+    print(f"processor time {user:8.1f} s    {user / n_cases * 1e3:.0f} ms per case")
     print(f"cases          {n_cases:8d}      {n_cases / wall:.1f} per second")
     print(f"store          {size / MIB:8.0f} MiB  copied in {copying:.1f} s")
     print(f"peak memory    {peak / MIB:8.0f} MiB  unique memory of all processes")

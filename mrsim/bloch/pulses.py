@@ -15,54 +15,74 @@ from typing import Any
 import numpy as np
 
 from mrsim.bloch.jit import kernel
+from mrsim.bloch.nodes import BLOCK
 from mrsim.bloch.program import Program
 from mrsim.bloch.rotation import sinc_cosc
 
 TOLERANCE = 1e-6  # of the magnetisation, per pulse
 MOST_PIECES = 100_000
+SLOPE, TILT, B1, DECAY = 1, 2, 3, 5  # rows of the scratch, beside that of bz
 
 Array = Any
 
 
 @kernel(fast=True)
-def _half_turns(
-    op: Array, n: int, x: float, y: float, at: float, tilt: Array, b1: Array, bz: Array, slope: Array,
-    e: Array,
-    begins: bool,
-) -> None:  # fmt: skip
-    """Let one piece of RF act on the operators (12, spin).
+def _turn_piece(op: Array, n: int, x: float, y: float, at: float, work: Array, begins: bool) -> None:
+    """Let one piece of RF act on the operators.
 
+    op : (12 * BLOCK,) a row of `BLOCK` for each element, so that the compiler knows that they do not overlap
     x y : [rad] half of its nutation
     at : pieces from the centre of the first one to that of this one
-    bz slope : (spin,) [rad] half of the precession in the first piece, and its growth from piece to piece
-    tilt : (spin,) turn of the axis by a changing gradient
-    b1 : (2, spin) relative transmit field
-    e : (6, spin) decay by R1 and R2 in a sixth, a third and two thirds of the piece
+    work : (11 * BLOCK,) rows bz (half of the precession in the first piece [rad]), what it grows by from
+        piece to piece, tilt (turn of the axis by a changing gradient), relative transmit field (2), and decay
+        by R1 and R2 in a sixth, a third and two thirds of the piece (6)
     begins : whether no piece went before
+
+    With R half of the rotation, G the relaxation between the halves: R G R = g2 R^2 + (g1 - g2) R z z' R.
     """
-    first = 0 if begins else 2
+    first = (DECAY if begins else DECAY + 2) * BLOCK
     for s in range(n):
-        re, im = x * b1[0, s] - y * b1[1, s], x * b1[1, s] + y * b1[0, s]
-        u, v, w = -(re - tilt[s] * im), -(im + tilt[s] * re), -(bz[s] + at * slope[s])
+        b1x, b1y, tilt = work[B1 * BLOCK + s], work[(B1 + 1) * BLOCK + s], work[TILT * BLOCK + s]
+        re, im = x * b1x - y * b1y, x * b1y + y * b1x
+        u, v, w = tilt * im - re, -im - tilt * re, -work[s] - at * work[SLOPE * BLOCK + s]
+        f1, f2 = work[first + s], work[first + BLOCK + s]
+        g1, g2 = work[(DECAY + 4) * BLOCK + s], work[(DECAY + 5) * BLOCK + s]
         q = u * u + v * v + w * w
         a, c = sinc_cosc(q)
         d = 1.0 - c * q
-        xx, yy, zz = d + c * u * u, d + c * v * v, d + c * w * w
-        xy, yx = c * u * v - a * w, c * u * v + a * w
-        xz, zx = c * u * w + a * v, c * u * w - a * v
-        yz, zy = c * v * w - a * u, c * v * w + a * u
-        f1, f2, g1, g2 = e[first, s], e[first + 1, s], e[4, s], e[5, s]
+        xz, yz, zx, zy, zz = (
+            c * u * w + a * v,
+            c * v * w - a * u,
+            c * u * w - a * v,
+            c * v * w + a * u,
+            d + c * w * w,
+        )
+        a, c, h = 2.0 * g2 * a * d, 2.0 * g2 * a * a, g1 - g2  # of the whole rotation, times g2
+        d = g2 - c * q
+        m00, m01, m02 = (
+            d + c * u * u + h * xz * zx,
+            c * u * v - a * w + h * xz * zy,
+            c * u * w + a * v + h * xz * zz,
+        )
+        m10, m11, m12 = (
+            c * u * v + a * w + h * yz * zx,
+            d + c * v * v + h * yz * zy,
+            c * v * w - a * u + h * yz * zz,
+        )
+        m20, m21, m22 = (
+            c * u * w - a * v + h * zz * zx,
+            c * v * w + a * u + h * zz * zy,
+            d + c * w * w + h * zz * zz,
+        )
         for j in range(4):
-            mx, my, mz = f2 * op[j, s], f2 * op[4 + j, s], f1 * op[8 + j, s]
-            if j == 3:
-                mz += 1.0 - f1
-            nx, ny, nz = xx * mx + xy * my + xz * mz, yx * mx + yy * my + yz * mz, zx * mx + zy * my + zz * mz
-            nx, ny, nz = g2 * nx, g2 * ny, g1 * nz
-            if j == 3:
-                nz += 1.0 - g1
-            op[j, s] = xx * nx + xy * ny + xz * nz
-            op[4 + j, s] = yx * nx + yy * ny + yz * nz
-            op[8 + j, s] = zx * nx + zy * ny + zz * nz
+            p, r, o = f2 * op[j * BLOCK + s], f2 * op[(4 + j) * BLOCK + s], f1 * op[(8 + j) * BLOCK + s]
+            op[j * BLOCK + s] = m00 * p + m01 * r + m02 * o
+            op[(4 + j) * BLOCK + s] = m10 * p + m11 * r + m12 * o
+            op[(8 + j) * BLOCK + s] = m20 * p + m21 * r + m22 * o
+        grown, later = 1.0 - f1, 1.0 - g1
+        op[3 * BLOCK + s] += m02 * grown + xz * later
+        op[7 * BLOCK + s] += m12 * grown + yz * later
+        op[11 * BLOCK + s] += m22 * grown + zz * later
 
 
 @kernel(fast=True)
@@ -149,9 +169,10 @@ def pulse_operator(
     for j in range(12):
         for s in range(n):
             op[j, s] = 1.0 if j % 5 == 0 else 0.0
+    flat, rows = op.reshape(12 * BLOCK), work.reshape(11 * BLOCK)
     for i in range(steps):
         x, y = 0.5 * nutation[i].real / pieces, 0.5 * nutation[i].imag / pieces
         for p in range(pieces):
             j = i * pieces + p
-            _half_turns(op, n, x, y, np.float64(j), tilt, field, bz, slope, e, j == 0)
+            _turn_piece(flat, n, x, y, np.float64(j), rows, j == 0)
     _relax(op, n, e)
