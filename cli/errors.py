@@ -50,6 +50,8 @@ def one_line_errors(command: Callable[P, T]) -> Callable[P, T]:
             return command(*args, **kwargs)
         except KeyboardInterrupt as error:
             raise click.ClickException(str(error) or "interrupted") from None
+        except MemoryError as error:
+            raise click.ClickException(f"this needs more memory than there is: {error}") from None
         except OSError as error:
             raise click.ClickException(sentence(error)) from None
         except Exception as error:

@@ -162,8 +162,11 @@ def simulate(
         click.echo(imperfections_text())
         return
     outs = outs or (f"{Path(flags['sequence']).stem}.mrd",)
+    from mrsim.reconstruction.combine import METHODS
     from mrsim.scan_files import check_suffix, needs_images, write_scan
+    from phantoms.names import known
 
+    checked(known, "combine", combine, METHODS)
     for out in outs:
         checked(check_suffix, out)
         if not Path(out).absolute().parent.is_dir():

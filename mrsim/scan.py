@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 Signal = NDArray[np.complex64]
 FRAME_COUNTERS = ("SLC", "ECO", "PHS", "REP", "SET")  # windows that differ in one make different images
 NOT_IMAGED = ("NAV", "NOISE", "REF")  # flags of windows that belong to no image
+COPIES = 3  # of samples and sensitivities that a scan makes
+GB = 1e9
 NOISE_SAMPLES = 512  # of a measurement of noise
 PERFECT = 0.75  # slice thicknesses, half of them with half the cell of a spin on its edge
 REACH = 1.5  # slice thicknesses about the plane that a selective pulse may excite
@@ -81,6 +84,7 @@ class BlockSequence(Protocol):
 def played(name: str, sequence: BlockSequence) -> Played:
     """Compile a sequence of `mrsim.sequences`, or from a Pulseq file."""
     events = sequence.events()
+    _check_memory(COPIES * events.n_samples)
     told = {f.name: getattr(sequence, f.name) for f in fields(sequence) if "unit" in f.metadata}
     return Played(
         name=name,
@@ -251,11 +255,16 @@ def scan_spins(
         raise ValueError(
             f"matrix of the plane must be that of the sequence, {what.events.matrix}, got {plane.matrix}"
         )
-    from mrsim.measure import PERFECT, measure
+    if not 0 <= noise < math.inf:
+        raise ValueError(f"noise must be finite and not negative, got {noise}")
+    n_coils = coils.n_coils if coils is not None else 1
+    _check_memory(COPIES * n_coils * (what.events.n_samples + spins.tissue.size))
+    from mrsim.measure import PERFECT as NOTHING_WRONG
+    from mrsim.measure import measure
 
     # Coils and B0 belong to where spins are, gradients to where imperfections make them seem to be.
     sensitivity = coils.on_spins(spins, plane) if coils is not None else None
-    wrong = imperfections or PERFECT
+    wrong = imperfections or NOTHING_WRONG
     signal, name, reason = measure(
         spins,
         what.events,
@@ -285,6 +294,16 @@ def scan_spins(
         seconds=time.monotonic() - begin,
         noise=heard,
     )
+
+
+def _check_memory(numbers: int) -> None:
+    """Refuse a scan whose complex64 `numbers` this machine cannot hold."""
+    here = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else math.inf
+    if numbers * 8 > here:
+        raise ValueError(
+            f"spins and samples of all coils must fit into the memory of {here / GB:.0f} GB, "
+            f"got {numbers * 8 / GB:.0f} GB: take a smaller matrix, fewer coils, or fewer spins (--every 2)"
+        )
 
 
 def _unit_noise(shape: tuple[int, int], seed: int) -> Signal:

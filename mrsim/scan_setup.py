@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ from phantoms.tissues import table_for_field, tissue_table
 
 SPIN_FILES = (".phantom", ".h5")
 VOLUMES = (".nii", ".nii.gz")
+MOST_COILS = 256
 OBJECTS = ("sphere", "cylinder", "vials")
 OWN_TISSUES = (*OBJECTS, "cardiac")  # they come with the field strength
 
@@ -67,8 +69,10 @@ class Setup:
             known("b1", self.b1, ("off",))
         if not self.coil_array.endswith(VOLUMES):
             known("coil_array", self.coil_array, COILS)
-        if self.coils < 1:
-            raise ValueError(f"coils must be at least 1, got {self.coils}")
+        if not 1 <= self.coils <= MOST_COILS:
+            raise ValueError(f"coils must be at least 1 and at most {MOST_COILS}, got {self.coils}")
+        if not math.isfinite(self.b0_strength):
+            raise ValueError(f"b0_strength must be finite, got {self.b0_strength}")
         if self.every < 1:
             raise ValueError(f"every must be at least 1, got {self.every}")
         if not self.field_strength > 0:
@@ -215,6 +219,8 @@ def thinned(phantom: Phantom, step: int) -> Phantom:
     """Every `step`-th voxel of a phantom along each axis, each as large as those that it stands for."""
     if step == 1:
         return phantom
+    if step > min(phantom.labels.shape):
+        raise ValueError(f"every must be at most {min(phantom.labels.shape)} voxels, got {step}")
     pick = (slice(step // 2, None, step),) * 3
     affine = phantom.affine.copy()
     affine[:3, 3] += phantom.affine[:3, :3] @ np.full(3, step // 2)

@@ -29,7 +29,7 @@ SE = f"{BRAIN} --sequence spin-echo --matrix 90x108 --slice-thickness 5"
 GRE = f"{BRAIN} --sequence gre --matrix 90x108 --slice-thickness 5"
 EPI = f"{BRAIN} --sequence epi --slice-thickness 5"
 RADIAL = f"{BRAIN} --sequence radial --matrix 96x96 --slice-thickness 5 -p spokes=151"
-BOTTLE = "--phantom cylinder --every 2 --rf ideal --quiet --te 20 --tr 900 --matrix 64x64"
+BOTTLE = "--phantom cylinder --every 2 --rf ideal --quiet --te 20 --tr 700 --matrix 64x64 --fov 200x200"
 NOD = "t_s,x_mm,y_mm,z_mm,rx_deg,ry_deg,rz_deg\n60,0,0,0,0,0,0\n180,3,0,0,0,0,6\n"
 
 # name -> (title, scan, flags of the ideal one, flags of the other)
@@ -124,7 +124,7 @@ def main() -> None:
     for name in names:
         buffer = io.BytesIO()
         draw(PICTURES[name]).savefig(buffer, dpi=95)
-        grey = Image.open(buffer).convert("L").quantize(32)
+        grey = Image.open(buffer).convert("L").quantize(24)
         grey.save(folder / f"imperfection-{name}.png", optimize=True)
 
 

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 NOTHING = (0.0, 0.0, 0.0)
 SUDDEN = 1e-3  # [s] that a sudden movement takes
+MOST_BITS = 32
 BOUND_R1 = 1.0  # [1/s] of the bound pool, as is usual: it cannot be measured
 PARAMETERS_OF_OTHERS = ("spike_level", "move_at", "breathing_period", "beating_period", "flow_tissue")
 
@@ -97,6 +98,10 @@ class Imperfections:
             raise ValueError("fat_lines must go with chemical_shift, got chemical_shift off")
         if not 0 <= self.b1 < 1:
             raise ValueError(f"b1 must lie in [0, 1), got {self.b1}")
+        if self.spikes < 0 or self.spike_level < 0:
+            raise ValueError(f"spikes must not be negative, got {self.spikes} of level {self.spike_level}")
+        if not 0 <= self.adc_bits <= MOST_BITS:
+            raise ValueError(f"adc_bits must lie in 0 to {MOST_BITS}, got {self.adc_bits}")
         if not 0 <= self.move_at <= 1:
             raise ValueError(f"move_at must lie in 0 to 1, got {self.move_at}")
 
