@@ -7,7 +7,7 @@ do to it on the way; the receiver adds all spins at every sample. Ideal crushers
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -199,14 +199,3 @@ def _sample(spins: Isochromats, events: Events, event: int, state: State) -> NDA
             decay = decay * np.exp(-abs(state.clock + t) / spins.t2prime)
         line[:, i] = spins.weight @ (m * decay * np.exp(-2j * np.pi * cycles))
     return line
-
-
-def with_crusher_gradients(events: Events, cycles: float, length: float, axis: int = 2) -> Events:
-    """Replace ideal crushers by gradients of so many `cycles` over `length` [m] along `axis`.
-
-    Sub-spins spread over `length` then show what the ensemble average stands for.
-    """
-    gradient = events.gradient.copy()
-    crushers = np.flatnonzero(events.crusher)
-    gradient[crushers, :, axis] += cycles / (length * GAMMA_BAR * events.duration[crushers])[:, None]
-    return replace(events, gradient=gradient, crusher=np.zeros_like(events.crusher))

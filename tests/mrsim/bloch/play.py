@@ -1,11 +1,13 @@
 """Point spins of any relaxation and frequency through the engines, one signal per spin."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from mrsim.bloch.engine import acquire
 from mrsim.blocks import Adc, Block, Rf, compile_blocks, delay
+from mrsim.constants import GAMMA_BAR
 from mrsim.rf import instantaneous
 from phantoms.phantom import POINT, Spins
 
@@ -68,3 +70,11 @@ def delay_to(duration, **flags):
 def delay_from(duration, **flags):
     """Precess until `duration` [s] after the sample of `READ`."""
     return delay(duration - DWELL / 2, **flags)
+
+
+def with_crusher_gradients(events, cycles, length):
+    """Replace ideal crushers by gradients of so many `cycles` over `length` [m] along z."""
+    gradient = events.gradient.copy()
+    crushers = np.flatnonzero(events.crusher)
+    gradient[crushers, :, 2] += cycles / (length * GAMMA_BAR * events.duration[crushers])[:, None]
+    return replace(events, gradient=gradient, crusher=np.zeros_like(events.crusher))

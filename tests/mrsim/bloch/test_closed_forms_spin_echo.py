@@ -6,12 +6,21 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
-from mrsim.bloch.reference import with_crusher_gradients
 from mrsim.blocks import delay
 from mrsim.sequences.inversion_recovery import InversionRecovery
 from mrsim.sequences.spin_echo import SpinEcho
 from phantoms.tissues import tissue_table
-from tests.mrsim.bloch.play import DWELL, READ, TOLERANCE, delay_to, echo, played, pulse, signal
+from tests.mrsim.bloch.play import (
+    DWELL,
+    READ,
+    TOLERANCE,
+    delay_to,
+    echo,
+    played,
+    pulse,
+    signal,
+    with_crusher_gradients,
+)
 
 LINE = {"matrix": (1, 12), "fov": (0.02, 0.02), "bandwidth": 1000.0, "rf": "ideal"}
 CSF, GM, WM, FAT = (2.569, 0.329), (0.833, 0.083), (0.500, 0.070), (0.350, 0.070)  # T1, T2 [s]
