@@ -1,5 +1,9 @@
 """`mrsim sequences`: the list, one sequence, its diagram."""
 
+import re
+import shlex
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 from matplotlib.image import imread
@@ -45,6 +49,21 @@ def test_a_pulseq_file_is_drawn(tmp_path):
     write_pulseq(sequence, tmp_path / "mine.seq")
     run("--plot", tmp_path / "mine.seq", "--out", tmp_path / "mine.png", "--quiet", "--repetitions", 2)
     assert (tmp_path / "mine.png").stat().st_size > 20_000
+
+
+def test_the_page_has_commands_and_a_figure_for_every_sequence():
+    """docs/figures/sequences.py runs them; here they are parsed, which refuses flags that do not exist."""
+    docs = Path(__file__).parents[2] / "docs"
+    sections = (docs / "sequences.md").read_text().replace("\\\n", " ").split("\n## ")[1:]
+    by_name = {section.splitlines()[0]: section for section in sections}
+    assert set(by_name) - {"Data sets"} == set(SEQUENCES)
+    for name in SEQUENCES:
+        lines = re.findall(r"^mrsim (\w+) (.*)$", by_name[name], re.MULTILINE)
+        assert [command for command, _ in lines] == ["sequences", "simulate", "simulate"]
+        for command, flags in lines:
+            main.commands[command].make_context(command, shlex.split(flags))
+            assert f" {name} " in flags
+        assert (docs / f"images/sequence-{name}.png").stat().st_size < 150_000
 
 
 @pytest.mark.parametrize(

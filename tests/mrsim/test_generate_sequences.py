@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mrsim.bloch.engine import choose_engine
 from mrsim.generate import GenerateError, generate
 from mrsim.recipe import load_recipe
 from mrsim.sequences import SEQUENCES, sequence_class
@@ -78,6 +79,14 @@ def test_a_data_set_of_every_cartesian_sequence_shows_the_closed_form(labels, tm
     assert (case.labels[6:10, 8:12] == 3).all()
     middle = np.abs(case.image)[6:10, 8:12]
     assert np.median(middle) == pytest.approx(abs(expected), rel=0.03)  # ringing of 16 x 20 pixels
+
+
+@pytest.mark.parametrize("name", ["spin-echo", "turbo-spin-echo", "inversion-recovery", "gre", "bssfp"])
+def test_lines_with_and_without_phase_encode_are_alike_to_the_fast_engine(name):
+    """The line in the middle of k-space has a lobe of no amplitude: repetitions differ in nothing else."""
+    options = {"matrix": (12, 16), "fov": (0.12, 0.16), "thickness": 5e-3}
+    options |= {"echo_train": 3, "effective_echo": 2} if name == "turbo-spin-echo" else {}
+    assert choose_engine(sequence_class(name)(**options))[0] == "cartesian"
 
 
 @pytest.mark.parametrize(("name", "n_classes"), [("sphere", 2), ("cylinder", 2), ("vials", 11)])
