@@ -23,8 +23,8 @@ Scalar = TypeVar("Scalar", bound=np.generic)
 def amplitudes(spins: Spins, events: Events) -> Real:
     """(tissue,) k-space amplitude of a spin with M+ = 1: PD * cell volume / pixel volume.
 
-    The transform is orthonormal. A pixel filled with PD 1 then has the magnitude of the closed form in the image. Points have the amplitude
-    PD of a pixel each.
+    The transform is orthonormal. A pixel filled with PD 1 then has the magnitude of the closed form in the
+    image. Points have the amplitude PD of a pixel each.
     """
     share = 1.0 if spins.cell == POINT else math.prod(spins.cell) / events.pixel_volume
     return spins.pd * (share / math.sqrt(math.prod(events.matrix)))
