@@ -59,7 +59,7 @@ PICTURES: dict[str, list[tuple[str, str, str, str]]] = {
         ("motion from a file", f"{SE} --te 20", "", "--motion nod.csv"),
         ("turn of 6 deg (radial)", f"{RADIAL} -p preparation=equilibrium", "", "-i turn=0x0x6"),
         ("breathing 3 mm", f"{SE} --te 20 --tr 1000", "", "-i breathing=0x3x0"),
-        ("beating heart", BOTTLE, "", "-i beating=-0.2x0.3x0"),
+        ("beating, 5 % (bottle)", BOTTLE, "", "-i beating=-0.05x-0.05x0"),
         (
             "flow in vessels, 200 mm/s",
             f"{GRE} --te 4 --bandwidth 400 --tr 30 --flip 60 -p preparation=equilibrium -p dummies=30",

@@ -84,6 +84,15 @@ def test_too_few_nodes_for_gradients_to_spoil_are_one_line(head, tmp_path, monke
         (["--slice-position", 500], "position must lie inside the phantom"),
         (["--fov", "20x20"], "fov must cover the object"),
         (["--engine", "cartesan"], "did you mean 'cartesian'"),
+        (["-i", "drft=1"], "did you mean 'drift'"),
+        (["-i", "eddy_currents=x:0.1"], "eddy_currents must be AXIS:SHARE:MS"),
+        (["-i", "adc_bits=99"], "adc_bits must lie in 0 to 32, got 99"),
+        (["-i", "flow=0x0x1", "-i", "flow_tissue=blod"], "flow_tissue must be one of"),
+        (["--noise", -1], "noise must be finite and not negative"),
+        (["--coils", 1000], "coils must be at least 1 and at most 256"),
+        (["--combine", "map"], "did you mean 'maps'"),
+        (["--b0", "none.nii.gz"], "field map none.nii.gz cannot be read"),
+        (["--coil-array", "none.nii.gz"], "coil map none.nii.gz cannot be read"),
     ],
 )
 def test_usage_errors_are_one_line(head, flags, sentence, tmp_path, monkeypatch):
