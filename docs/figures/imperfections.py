@@ -30,6 +30,7 @@ GRE = f"{BRAIN} --sequence gre --matrix 90x108 --slice-thickness 5"
 EPI = f"{BRAIN} --sequence epi --slice-thickness 5"
 RADIAL = f"{BRAIN} --sequence radial --matrix 96x96 --slice-thickness 5 -p spokes=151"
 BOTTLE = "--phantom cylinder --every 2 --rf ideal --quiet --te 20 --tr 700 --matrix 64x64 --fov 200x200"
+COARSE = "--phantom brainweb --subject 4 --every 16 --quiet --sequence gre --matrix 36x36 --fov 216x216"
 NOD = "t_s,x_mm,y_mm,z_mm,rx_deg,ry_deg,rz_deg\n60,0,0,0,0,0,0\n180,3,0,0,0,0,6\n"
 
 # name -> (title, scan, flags of the ideal one, flags of the other)
@@ -71,6 +72,13 @@ PICTURES: dict[str, list[tuple[str, str, str, str]]] = {
             f"{BRAIN} --sequence diffusion-se --slice-thickness 5 -p b=1000",
             "",
             "-i diffusion=yes",
+        ),
+        (
+            "magnetisation transfer (GRE)",
+            f"{COARSE} --slice-thickness 20 --flip 40 -p pulse_duration=1.28 -p preparation=equilibrium "
+            "-p dummies=12",
+            "",
+            "-i magnetisation_transfer=yes",
         ),
     ],
 }
