@@ -7,6 +7,7 @@ import sys
 import time
 
 import numpy as np
+import psutil
 import pytest
 from click.testing import CliRunner
 
@@ -373,9 +374,11 @@ def test_ctrl_c_ends_a_run_with_workers_in_one_sentence(labels, tmp_path):
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
     )
     deadline = time.monotonic() + 60
-    while not (tmp_path / "a.zarr/zarr.json").exists() and time.monotonic() < deadline:
+    this = psutil.Process(process.pid)
+    while time.monotonic() < deadline:  # the worker has started Python, and computes or is about to
+        if any(child.cpu_times().user > 2 for child in this.children(recursive=True)):
+            break
         time.sleep(0.1)
-    time.sleep(3)  # the workers are up or coming up
     os.killpg(process.pid, signal.SIGINT)
     _, errors = process.communicate(timeout=60)
     assert process.returncode == 1
