@@ -138,6 +138,7 @@ def compile_events(events: Events) -> Program:
     turn[kind == PULSE] = pulses.pop("turn")
     read = np.flatnonzero((kind == TRAIN) | (kind == SAMPLES))
     uses = np.concatenate([whole[turning], lead])
+    played = 1 + events.steady_state
     return Program(
         kind=kind.astype(np.int64),
         item=item,
@@ -150,9 +151,9 @@ def compile_events(events: Events) -> Program:
         members=most_crushers(events) + 1,
         moment=np.ascontiguousarray(intervals[:, :3]),
         interval_time=interval_time,
-        interval_slot=_slots(uses, intervals.shape[0], MOST_INTERVALS),
+        interval_slot=_slots(uses, intervals.shape[0], MOST_INTERVALS, played),
         times=times[:, 0].copy(),
-        time_slot=_slots(interval_time[uses], times.shape[0], MOST_TIMES),
+        time_slot=_slots(interval_time[uses], times.shape[0], MOST_TIMES, played),
         lead=lead,
         read=read.astype(np.int64),
         sample=sample[first[read]].astype(np.int64),
@@ -235,7 +236,7 @@ def _pulses(events: Events, at: Index) -> dict[str, Any]:
         "pulse_dt": np.array([p.dt for p in played], np.float64),
         "pulse_freq": np.ascontiguousarray(distinct[:, 1]),
         "pulse_rate": np.ascontiguousarray(distinct[:, 2:]).reshape(-1, 2, 3),
-        "pulse_slot": _slots(item, distinct.shape[0], MOST_PULSES),
+        "pulse_slot": _slots(item, distinct.shape[0], MOST_PULSES, 1 + events.steady_state),
     }
 
 
@@ -283,7 +284,7 @@ def _readouts(events: Events, at: Index, clock: Real) -> dict[str, Any]:
         "length": table[:, 5].astype(np.int64),
         "heads": shape[:, 0].copy(),
         "tails": shape[:, 1].copy(),
-        "train_slot": _slots(uses, table.shape[0], MOST_TRAINS),
+        "train_slot": _slots(uses, table.shape[0], MOST_TRAINS, 1),
         "clock": np.where(side == 0, 0.0, table[:, 6]),
         "side": side.astype(np.int64) * np.ones(table.shape[0], np.int64),
         "step_moment": np.ascontiguousarray(table[:, 7:10] * table[:, 10:]),
@@ -338,9 +339,12 @@ def _next(flags: NDArray[np.bool_], none: int) -> Index:
     return np.append(np.minimum.accumulate(index[::-1])[::-1], none)[1:]
 
 
-def _slots(uses: Index, n: int, most: int) -> Index:
-    """Slot of each of `n` tables: one of its own for the `most` that are used most often, above once."""
-    count = np.bincount(uses, minlength=n)
+def _slots(uses: Index, n: int, most: int, played: int) -> Index:
+    """Slot of each of `n` tables: one of its own for the `most` that are used most often, above once.
+
+    played : times that all is played; a steady state is sought by playing the repetition again
+    """
+    count = played * np.bincount(uses, minlength=n)
     often = np.argsort(-count, kind="stable")[:most]
     often = often[count[often] > 1]
     slot = np.zeros(n, np.int64)
