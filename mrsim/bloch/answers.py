@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from mrsim.bloch.distinct import distinct
 from mrsim.bloch.isochromat import isochromat
 from mrsim.bloch.segments import Segments
 
@@ -57,17 +58,19 @@ class Answers:
 
     def at_first(self, rows: Index, needed: Index) -> Complex:
         """(row, needed) answers at the first samples of the segments `needed`."""
-        keys, which = np.unique(self.keys(rows), axis=0, return_inverse=True)
+        keys, which = self.keys(rows)
         if len(keys) <= MOST_WALKED or self.spins.b1 is not None:
-            return self._walk(keys, needed)[which.ravel()]
-        return self._interpolated(keys, needed)[which.ravel()]
+            return self._walk(keys, needed)[which]
+        return self._interpolated(keys, needed)[which]
 
-    def keys(self, rows: Index) -> Real:
-        """(row, 5) tissue, z, off-resonance, B1+: all that the answer of a spin depends on."""
+    def keys(self, rows: Index) -> tuple[Real, Index]:
+        """(key, 5) tissue, z, off-resonance, B1+: what an answer depends on; (row,) the key of each row."""
         spins = self.spins
         b1 = np.ones(rows.size, np.complex64) if spins.b1 is None else spins.b1[rows]
         z = np.round(spins.position[2, rows], 12)
-        return np.column_stack((spins.tissue[rows], z, spins.freq[rows], b1.real, b1.imag))
+        columns = (spins.tissue[rows], z, spins.freq[rows], b1.real, b1.imag)
+        first, which = distinct(columns)
+        return np.column_stack([column[first] for column in columns]), which
 
     def _walk(self, keys: Real, needed: Index) -> Complex:
         """(key, needed) by the isochromat engine, each spin heard by a coil of its own."""
@@ -111,7 +114,8 @@ class Answers:
         base = np.floor(keys[:, 2] / step)
         grid = np.repeat(keys, 4, axis=0)
         grid[:, 2] = step * (base[:, None] + np.arange(-1, 3)).ravel()
-        nodes, which = np.unique(grid, axis=0, return_inverse=True)
+        first, which = distinct(grid.T)
+        nodes = grid[first]
         turns = self.seg.path.clock[self.seg.first[needed]]
         smooth = self._walk(nodes, needed) * np.exp(2j * np.pi * np.outer(nodes[:, 2], turns))
         u = keys[:, 2] / step - base

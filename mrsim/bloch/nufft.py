@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 
 from mrsim.bloch.answers import MOST_WALKED, Answers
+from mrsim.bloch.distinct import distinct
 from mrsim.bloch.low_rank import interpolation
 from mrsim.bloch.segments import refusal, segments
 from mrsim.bloch.weights import SubPositions, sub_lattice
@@ -45,7 +46,7 @@ def slow(spins: Spins, events: Events) -> str:
     """Why brute force takes `spins` through `events` sooner, or "" if it does not."""
     n = spins.tissue.size
     answers = Answers(spins, segments(events), 1, TOLERANCE)
-    keys = np.unique(answers.keys(np.arange(n)), axis=0)
+    keys, _ = answers.keys(np.arange(n))
     if SHARED * len(keys) <= n:
         return ""
     if n <= MOST_WALKED:
@@ -124,8 +125,9 @@ def _columns(answers: Answers, rows: Index) -> Callable[[Index], Complex]:
 
 def _places(position: Real) -> tuple[tuple[Real, Real], csr_array]:
     """Distinct x and y [m] of spins (2, spin), and the matrix (place, spin) that adds up what lies there."""
-    where, index = np.unique(np.round(position, 9), axis=1, return_inverse=True)
+    position = np.round(position, 9)
+    first, index = distinct(position)
     n = position.shape[1]
-    merge = csr_array((np.ones(n), (index.ravel(), np.arange(n))), shape=(where.shape[1], n))
-    x, y = (np.ascontiguousarray(axis) for axis in where)
+    merge = csr_array((np.ones(n), (index, np.arange(n))), shape=(first.size, n))
+    x, y = (np.ascontiguousarray(axis[first]) for axis in position)
     return (x, y), merge

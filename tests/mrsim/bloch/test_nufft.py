@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from mrsim.bloch import answers
+from mrsim.bloch.distinct import distinct
 from mrsim.bloch.engine import choose_engine
 from mrsim.bloch.isochromat import isochromat
 from mrsim.bloch.low_rank import interpolation
@@ -119,3 +120,12 @@ def test_interpolation_finds_the_rank():
     pivots, basis = interpolation(lambda columns: a @ b[:, columns], 3000, 1e-9)
     assert pivots.size == 5
     np.testing.assert_allclose((a @ b)[:, pivots] @ basis, a @ b, atol=1e-9)
+
+
+def test_distinct_rows_are_those_of_numpy():
+    rng = np.random.default_rng(1)
+    columns = [rng.integers(0, 7, 1000), rng.choice([-0.5, 0.0, 2.5], 1000), rng.integers(0, 3, 1000)]
+    first, which = distinct(columns)
+    rows, expected = np.unique(np.column_stack(columns), axis=0, return_inverse=True)
+    assert (np.column_stack(columns)[first] == rows).all()
+    assert (which == expected.ravel()).all()
