@@ -55,12 +55,21 @@ def _square(events: Events, event: NDArray[np.intp], start: Real, begin: Real, e
 
 
 def with_diffusion(
-    acquire: Acquire, spins: Spins, events: Events, coils: NDArray[np.complex64], diffusivity: ArrayLike
+    acquire: Acquire,
+    spins: Spins,
+    events: Events,
+    coils: NDArray[np.complex64],
+    diffusivity: ArrayLike,
+    *,
+    together: bool = False,
 ) -> NDArray[np.complex64]:
-    """Signal (coil, sample) of spins that diffuse: one acquisition for each diffusivity that occurs.
+    """Signal (coil, sample) complex64 of spins that diffuse, those of each diffusivity weighted by its own.
 
     acquire : (spins, events, coils) -> signal (coil, sample)
+    coils : (coil, spin) complex64
     diffusivity : (tissue,) [m2/s]
+    together : acquire all spins at once, heard by coils of each diffusivity, and not those of one after those
+        of the other: for motion, which knows spins by their number and by their distance from the others
     """
     rate = np.asarray(diffusivity, np.float64)
     if rate.shape != spins.pd.shape or not (np.isfinite(rate).all() and (rate >= 0).all()):
@@ -71,9 +80,13 @@ def with_diffusion(
         raise ValueError(
             "sequence must make its signal in one pathway to be weighted by diffusion, as bSSFP does not"
         )
-    b = b_values(events)
+    b, values = b_values(events), np.unique(rate[spins.tissue])
     signal = np.zeros((coils.shape[0], events.n_samples), np.complex128)
-    for value in np.unique(rate[spins.tissue]):
+    if together and values.size:
+        own = np.concatenate([np.where(rate[spins.tissue] == value, coils, 0) for value in values])
+        parts = acquire(spins, events, own).reshape(values.size, *signal.shape)
+        return np.asarray((parts * np.exp(-np.outer(values, b))[:, None]).sum(axis=0), np.complex64)
+    for value in values:
         some = np.flatnonzero(rate[spins.tissue] == value)
         part = replace(
             spins,

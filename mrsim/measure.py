@@ -63,7 +63,9 @@ def measure(
     dynamics = _with(imperfections.dynamics(spins, played, plane, tissues, field_strength), motion)
     if dynamics is None and engine != "dynamic":
         name, reason = (
-            choose_engine(played, device, spins=spins) if engine == "auto" else (engine, "asked for")
+            choose_engine(played, device, spins=spins, n_sub=n_sub)
+            if engine == "auto"
+            else (engine, "asked for")
         )
         run = _static(name, device, n_sub)
     else:
@@ -72,7 +74,8 @@ def measure(
     rates = imperfections.diffusivity(spins, tissues)
     if rates is None:
         return Measured(run(spins, played, heard), name, reason)
-    return Measured(with_diffusion(run, spins, played, heard, rates), name, reason)
+    together = dynamics is not None
+    return Measured(with_diffusion(run, spins, played, heard, rates, together=together), name, reason)
 
 
 def _with(dynamics: Dynamics | None, motion: Moving | None) -> Dynamics | None:

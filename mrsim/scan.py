@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrsim.blocks import Block
+from mrsim.constants import GAMMA_BAR
 from mrsim.events import Events
 from mrsim.noise import add_noise, noise_sigma
 from mrsim.plane import SlicePlane
@@ -65,6 +66,17 @@ class Played:
             return PERFECT
         selects = bool(self.events.gradient[self.events.pulse >= 0][:, :, 2].any())
         return REACH if selects else 0.5
+
+    @property
+    def off_centre(self) -> float:
+        """Farthest from the plane that frequencies of excitations put a slice [m]."""
+        events = self.events
+        excites = np.array([p.use == "excitation" for p in events.pulses] + [False])[events.pulse]
+        gradient = events.gradient[excites, :, 2].mean(axis=1)
+        selects = gradient != 0
+        return float(
+            np.abs(events.frequency[excites][selects] / (GAMMA_BAR * gradient[selects])).max(initial=0.0)
+        )
 
 
 class BlockSequence(Protocol):
@@ -191,7 +203,7 @@ def scan_phantom(
     from mrsim.slab import slab_spins
 
     away = _through_plane(phantom, what, plane, (motion, imperfections))
-    reach = what.reach + away / plane.thickness
+    reach = what.reach + (away + what.off_centre) / plane.thickness
     spins = slab_spins(phantom, plane, b0=b0, reach=reach)
     if b1 is not None:
         spins = replace(spins, b1=b1.at(plane.to_ras(spins.position)).astype(np.complex64))

@@ -84,11 +84,22 @@ class Setup:
                 "b0 must be off, smooth or a file for cardiac, whose slices lie oblique to the field, "
                 f"got {self.b0!r}"
             )
+        self._check_own()
         for name in ("b0", "b1"):
             if self.is_cloud and getattr(self, name) != "off":
                 raise ValueError(
                     f"{name} must be off for a file of spins, which has its own, got {getattr(self, name)!r}"
                 )
+
+    def _check_own(self) -> None:
+        """Refuse what would be left aside, since the phantom comes with its own."""
+        if self.tissues and (self.is_cloud or self.phantom in OWN_TISSUES):
+            raise ValueError(
+                f"tissues must not be given for {self.phantom}, which has its own, got {self.tissues!r}"
+            )
+        if self.is_cloud and (self.every != 1 or self.subject is not None):
+            given = f"every {self.every}" if self.every != 1 else f"subject {self.subject}"
+            raise ValueError(f"every and subject must not be given for a file of spins, got {given}")
 
     @property
     def is_cloud(self) -> bool:

@@ -55,7 +55,7 @@ def acquire(
     if not spins.tissue.size:
         return np.zeros((sensitivity.shape[0], events.n_samples), np.complex64)
     check_spoiling(spins, events, n_sub)
-    name = choose_engine(events, device, spins=spins)[0] if engine == "auto" else engine
+    name = choose_engine(events, device, spins=spins, n_sub=n_sub)[0] if engine == "auto" else engine
     return _run(name, device)(spins, events, sensitivity, n_sub)
 
 
@@ -78,11 +78,16 @@ def simulate(
 
 
 def choose_engine(
-    sequence: Sequence | Events, device: str = "cpu", *, spins: Spins | None = None
+    sequence: Sequence | Events,
+    device: str = "cpu",
+    *,
+    spins: Spins | None = None,
+    n_sub: SubPositions = SUB_POSITIONS,
 ) -> tuple[str, str]:
     """Name of the fastest engine that is exact for a sequence, and why it is that one.
 
     spins : that will be played to, if known: few answers may stand for them all, or each have its own B1
+    n_sub : see `acquire`; sub-positions along x and y do not factorise
     """
     if device == "cuda":
         return "isochromat", "the GPU takes every spin through every event"
@@ -90,7 +95,7 @@ def choose_engine(
 
     events = sequence if isinstance(sequence, Events) else sequence.events()
     own_b1 = spins is not None and spins.b1 is not None
-    if not own_b1 and not factorise.refusal(events):
+    if not own_b1 and not isinstance(n_sub, tuple) and not factorise.refusal(events):
         return "cartesian", "every readout is a straight line along x, so that the signal factorises exactly"
     reason = segments.refusal(events)
     if not reason and spins is not None:

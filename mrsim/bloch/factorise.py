@@ -9,7 +9,7 @@ from mrsim.bloch.program import SHORTEST_TRAIN
 from mrsim.events import COLUMNS, Events
 
 SAME = 1e-6  # [1/m] moments that are equal
-ANGLE = 1e-9  # [rad] phases that are equal
+ANGLE = 1e-6  # [rad] phases that are equal
 ALIKE = tuple(name for name, _, _ in COLUMNS if name not in ("gradient", "phase", "adc"))
 
 
@@ -40,7 +40,7 @@ def _repeats(events: Events) -> bool:
     turn = events.phase.reshape(n, length) - events.phase.reshape(n, length)[0]
     step = np.exp(1j * (turn - np.arange(n)[:, None] * events.phase_step))
     used = (events.pulse >= 0) | (events.samples > 0)
-    return bool((each == each[0]).all() and np.abs(step - 1)[:, used[:length]].max(initial=0.0) < 1e-6)
+    return bool((each == each[0]).all() and np.abs(step - 1)[:, used[:length]].max(initial=0.0) < ANGLE)
 
 
 def _readouts(events: Events) -> str:

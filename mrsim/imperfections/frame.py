@@ -24,14 +24,21 @@ def shifted_frame(events: Events, frequency: Pieces) -> Events:
     """Put all spins off resonance by a frequency [Hz] that changes with time.
 
     Pulses and receiver windows are cut until the phase is linear in each part to `BEND`; then it is exact but
-    for the raster of the pulses.
+    for the raster of the pulses. A steady state is that of the frequency during the first repetition.
     """
     events = with_waveforms(events, waveforms(events), _cuts(events, frequency))
     end = np.cumsum(events.duration)
     begin = end - events.duration
     turns = _integral(frequency, begin), _integral(frequency, end)
     mean = (turns[1] - turns[0]) / np.where(events.duration > 0, events.duration, 1.0)
-    return replace(events, phase=events.phase + 2 * np.pi * turns[0], frequency=events.frequency - mean)
+    first = events.first_repetition().duration.size + int(events.start[0])
+    of_repetition = turns[1][first - 1] - turns[0][events.start[0]]
+    return replace(
+        events,
+        phase=events.phase + 2 * np.pi * turns[0],
+        frequency=events.frequency - mean,
+        phase_step=events.phase_step + 2 * np.pi * float(of_repetition),
+    )
 
 
 def _cuts(events: Events, frequency: Pieces) -> Real:

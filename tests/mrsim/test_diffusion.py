@@ -3,10 +3,12 @@ import math
 import numpy as np
 import pytest
 
+from mrsim.bloch.dynamic import Dynamics, dynamic
 from mrsim.bloch.reference import reference
 from mrsim.blocks import Adc, Block, Rf, Trapezoid, compile_blocks, delay
 from mrsim.constants import GAMMA
 from mrsim.diffusion import b_values, with_diffusion
+from mrsim.motion import Flow, Moving
 from mrsim.rf import hamming_sinc, instantaneous
 from phantoms.phantom import Spins
 
@@ -53,5 +55,30 @@ def test_signal_is_attenuated_tissue_by_tissue():
     moved = with_diffusion(lambda *scan: reference(*scan, 1), spins, events, coils, [3e-9, 0.0])
     np.testing.assert_allclose(moved[0] / still[0], math.exp(-b * 3e-9), rtol=1e-5)
     np.testing.assert_allclose(moved[1], still[1], rtol=1e-6)
+    at_once = with_diffusion(
+        lambda *scan: reference(*scan, 1), spins, events, coils, [3e-9, 0.0], together=True
+    )
+    np.testing.assert_allclose(at_once, moved, atol=1e-7)
     with pytest.raises(ValueError, match="diffusivity must be 2 numbers"):
         with_diffusion(lambda *scan: reference(*scan, 1), spins, events, coils, [1e-9])
+
+
+def test_what_diffuses_may_flow_too():
+    """Only the second tissue flows: it is told by the number of its spins, whichever diffuse alike."""
+    events, b = stejskal_tanner()
+    one = np.ones(2)
+    spins = Spins(
+        position=np.array([[0.0, 1e-3], [0.0, 0.0], [0.0, 0.0]]), tissue=np.array([0, 1], np.uint8),
+        freq=np.zeros(2, np.float32), cell=(1e-3, 1e-3, 1e-3), pd=one, t1=one, t2=one * 0.1,
+        t2prime=one * math.inf,
+    )  # fmt: skip
+    flow = Flow(spins=np.array([1]), velocity=(0.0, 2e-3, 0.0), length=1.0)
+
+    def acquire(*scan):
+        return dynamic(*scan, 1, Dynamics(motion=Moving(flows=(flow,))))
+
+    coils = np.eye(2, dtype=np.complex64)
+    still = acquire(spins, events, coils)
+    moved = with_diffusion(acquire, spins, events, coils, [3e-9, 1e-9], together=True)
+    np.testing.assert_allclose(moved[0] / still[0], math.exp(-b * 3e-9), rtol=1e-5)
+    np.testing.assert_allclose(moved[1] / still[1], math.exp(-b * 1e-9), rtol=1e-5)

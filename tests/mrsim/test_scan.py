@@ -1,10 +1,12 @@
 """One scan from a phantom to its image: closed-form brightness where the oracle label says."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from mrsim.blocks import compile_blocks
 from mrsim.imperfections.model import Imperfections
 from mrsim.plane import SlicePlane
 from mrsim.reconstruction.images import reconstruct
@@ -75,6 +77,17 @@ def test_timing_is_that_of_the_parameters():
     assert found == pytest.approx({"te": 8e-3, "tr": 20e-3, "flip": 0.2}, rel=1e-4)
 
 
+def test_slices_off_the_centre_are_within_reach():
+    """A thickness is tbw / duration [Hz] wide: three times that is three thicknesses off the plane."""
+    sequence = SpinEcho(matrix=(2, 16), thickness=THICKNESS, spoiling="gradient")
+    assert played("spin-echo", sequence).off_centre == 0
+    frequency = 3 * sequence.tbw / sequence.pulse_duration
+    blocks = [replace(b, rf=replace(b.rf, frequency=-frequency)) if b.rf else b for b in sequence.blocks()]
+    events = compile_blocks(blocks, **sequence.whole())
+    what = Played(name="x", events=events, counters=window_counters(blocks))
+    assert what.off_centre == pytest.approx(3 * THICKNESS, rel=1e-6)
+
+
 def test_counters_fit_their_windows():
     events = spin_echo().events
     with pytest.raises(ValueError, match=r"counters must be given for each of 12 receiver windows, got 0"):
@@ -113,6 +126,8 @@ def test_a_file_of_spins_lies_in_the_frame_of_the_gradients(tmp_path):
         ({"b0": "of"}, "did you mean 'off'"),
         ({"coils": 0}, "coils must be at least 1"),
         ({"phantom": "a.h5", "b0": "smooth"}, "b0 must be off for a file of spins"),
+        ({"phantom": "a.h5", "every": 2}, "must not be given for a file of spins, got every 2"),
+        ({"phantom": "sphere", "tissues": "brainweb-3T"}, "tissues must not be given for sphere"),
         ({"field_strength": 0.0}, "field_strength must be positive"),
     ],
 )

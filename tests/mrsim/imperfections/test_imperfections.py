@@ -15,6 +15,7 @@ from mrsim.imperfections.receiver import off_phase, quantised, spiked
 from mrsim.imperfections.waveforms import waveforms, with_waveforms
 from mrsim.plane import SlicePlane
 from mrsim.rf import hamming_sinc, instantaneous
+from mrsim.sequences.bssfp import BalancedSsfp
 from mrsim.sequences.spin_echo import SpinEcho
 from phantoms.phantom import Spins
 
@@ -124,6 +125,17 @@ def test_an_offset_of_the_frame_is_an_offset_of_every_spin():
         signal(spins_at(where, freq=55.0), events),
         atol=5e-6,
     )
+
+
+def test_a_steady_state_has_the_offset_of_its_frame():
+    """A third of the way from one band of bSSFP to the next, which the steady state must know of."""
+    sequence = BalancedSsfp(tr=8e-3, matrix=(2, 16), fov=(0.2, 0.2), rf="ideal")
+    here, freq = [(0.01, -0.02, 0.0)], 42.0
+    moved = signal(spins_at(here, freq=freq), sequence.events())
+    np.testing.assert_allclose(
+        signal(spins_at(here), drifting(sequence.events(), 0.0, freq)), moved, atol=1e-7
+    )
+    assert np.abs(moved).max() > 1e-3
 
 
 def test_drift_turns_quadratically():
