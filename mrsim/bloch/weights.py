@@ -33,9 +33,10 @@ def amplitudes(spins: Spins, events: Events) -> Real:
 def sub_positions(events: Events, height: float, n_sub: int) -> tuple[Real, Real]:
     """Offsets [m] from the centre of a cell of `height` [m] and their shares, each (sub,).
 
-    One for perfect slices, whose magnetisation does not depend on z, and for points.
+    One for points, and for perfect slices without a gradient along z, such as a spoiler: their magnetisation
+    does not depend on z.
     """
-    if math.isfinite(events.box) or height == 0:
+    if height == 0 or (math.isfinite(events.box) and not events.gradient[:, :, 2].any()):
         return np.zeros(1), np.ones(1)
     at, share = np.polynomial.legendre.leggauss(n_sub)
     return at * height / 2, share / 2

@@ -48,6 +48,18 @@ def test_the_number_that_it_names_is_enough(name, make_spins):
         acquire(spins, sequence, engine="isochromat", n_sub=enough - 1)
 
 
+def test_the_crushers_of_a_perfect_slice_have_nodes_too(make_spins):
+    """Pulses that act at once leave no profile along z, but crushers dephase across the cell all the same."""
+    given = {**SMALL, "rf": "ideal", "refocusing": 2.5, "te": 40e-3}
+    spins, sequence = grey_matter(make_spins), sequence_class("spin-echo")(**given)
+    truth = acquire(spins, sequence, engine="isochromat", n_sub=FINE)
+    scale = np.abs(truth).max()
+    enough, coarse = named(spins, sequence)
+    assert np.abs(coarse - truth).max() > 2 * STATED * scale
+    finer = acquire(spins, sequence, engine="isochromat", n_sub=enough)
+    assert np.abs(finer - truth).max() < STATED * scale
+
+
 def test_points_are_told_how_many_there_must_be(make_spins):
     sequence = sequence_class("spin-echo")(**SMALL)
     height = 0.5e-3
