@@ -29,6 +29,7 @@ SHORTHANDS = (
     ("bandwidth", "Readout bandwidth [Hz/px]."),
     ("rf", "Pulses: shaped (slice-selective) or ideal."),
 )
+FAT_SHIFT = -3.4e-6  # of the field, where fat is saturated unless it is told
 ENGINE_HELP = "Bloch engine: auto, cartesian, nufft, isochromat, dynamic or reference."
 
 
@@ -128,7 +129,12 @@ def shorthand_options(command: F) -> F:
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of everything random.")
 @click.option("--engine", default="auto", show_default=True, help=ENGINE_HELP)
 @click.option("--device", default="cpu", show_default=True, help="cpu or cuda.")
-@click.option("--n-sub", type=int, default=4, show_default=True, help="Nodes through the cell of each spin.")
+@click.option(
+    "--n-sub",
+    default="4",
+    show_default=True,
+    help="Nodes across the cell of each spin in z, or XxYxZ (1x8x4).",
+)
 @click.option(
     "--combine",
     default="rss",
@@ -225,12 +231,13 @@ def run(flags: dict[str, Any]) -> Scan:
         seed=flags["seed"],
         engine=flags["engine"],
         device=flags["device"],
-        n_sub=flags["n_sub"],
+        n_sub=sub_positions_of(flags["n_sub"]),
     )
 
 
 def sequence_of(flags: dict[str, Any]) -> tuple[Played, tuple[float, float], float]:
     """Give the sequence, its field of view (y, x) and slice thickness [m]."""
+    from mrsim.constants import GAMMA_BAR
     from mrsim.scan import played
     from mrsim.sequences import describe, sequence_class
 
@@ -242,6 +249,8 @@ def sequence_of(flags: dict[str, Any]) -> tuple[Played, tuple[float, float], flo
         return pulseq_file(name, pairs, geometry, flags["field_strength"])
     cls = sequence_class(name)
     values = parse_pairs(pairs, describe(name)[1], f"parameter of {name}")
+    if values.get("fat_saturation") and "fat_frequency" not in values:
+        values["fat_frequency"] = FAT_SHIFT * GAMMA_BAR * flags["field_strength"]
     sequence = cls(**{**values, **geometry})
     return played(name, sequence), sequence.fov, sequence.thickness
 
@@ -259,6 +268,15 @@ def pulseq_file(
         raise ValueError(f"parameters must not be given for a Pulseq file, which has its own, got {pairs[0]}")
     sequence = replace(read_pulseq(name, field_strength=field_strength), **geometry)
     return played(Path(name).name, sequence), sequence.fov, sequence.thickness
+
+
+def sub_positions_of(text: str) -> int | tuple[int, int, int]:
+    """Nodes across a cell: `4` in z, or `1x8x4` in x, y and z."""
+    parts = text.lower().split("x")
+    if len(parts) not in (1, 3) or not all(part.strip().isdecimal() for part in parts):
+        raise ValueError(f"n_sub must look like 4 (in z) or 1x8x4 (x, y, z), got {text!r}")
+    counts = [int(part) for part in parts]
+    return counts[0] if len(counts) == 1 else (counts[0], counts[1], counts[2])
 
 
 def geometry_of(flags: dict[str, Any]) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrsim.bloch.engine import acquire, choose_engine
+from mrsim.bloch.spoiling import check_spoiling
 from mrsim.bloch.weights import SUB_POSITIONS, SubPositions
 from mrsim.diffusion import with_diffusion
 from mrsim.events import Events
@@ -59,6 +60,8 @@ def measure(
     heard = np.ones((1, spins.tissue.size), np.complex64) if coils is None else coils
     spins, source = imperfections.of_spins(spins, plane, tissues)
     heard = heard[:, source]
+    if motion is not None and motion.of_each and not np.array_equal(source, np.arange(source.size)):
+        raise ValueError("gradient_error and fat_lines must be off for spins that have motions of their own")
     played = imperfections.of_events(events)
     dynamics = _with(imperfections.dynamics(spins, played, plane, tissues, field_strength), motion)
     if dynamics is None and engine != "dynamic":
@@ -112,5 +115,14 @@ def _static(engine: str, device: str, n_sub: SubPositions) -> Run:
 def _dynamic(dynamics: Dynamics | None, n_sub: SubPositions) -> Run:
     from mrsim.bloch.dynamic import Dynamics, dynamic
 
+    if isinstance(n_sub, tuple) and n_sub[:2] != (1, 1):
+        raise ValueError(
+            f"n_sub must be 1 along x and y for the engine dynamic, got {n_sub}: take more spins"
+        )
     across_z = n_sub[2] if isinstance(n_sub, tuple) else n_sub
-    return lambda spins, events, coils: dynamic(spins, events, coils, across_z, dynamics or Dynamics())
+
+    def run(spins: Spins, events: Events, coils: Signal) -> Signal:
+        check_spoiling(spins, events, across_z)
+        return dynamic(spins, events, coils, across_z, dynamics or Dynamics())
+
+    return run

@@ -86,6 +86,12 @@ class Moving:
     flows: tuple[Flow, ...] = ()
 
     @property
+    def of_each(self) -> bool:
+        """Whether spins are told by their number."""
+        own = (m.spins is not None or isinstance(m.action, Path) for m in self.motions)
+        return bool(self.flows) or any(own)
+
+    @property
     def resolution(self) -> float:
         """Longest stretch of time in which positions are drawn well by a polynomial of degree 4 [s]."""
         stretches = [math.inf]

@@ -28,7 +28,7 @@ class PreparedSequence(SliceSequence):
     prepulse: str = parameter("none", "", "none, inversion or saturation, ti before each excitation")
     ti: float = parameter(0.4, "s", "time from the centre of the prepulse to that of the excitation")
     fat_saturation: bool = parameter(False, "", "saturate fat just before each excitation: true or false")
-    fat_frequency: float = parameter(-217.1, "Hz", "frequency of fat to saturate, -3.4 ppm of the field")
+    fat_frequency: float = parameter(-217.1, "Hz", "frequency to saturate; the default is fat at 1.5 T")
 
     def __post_init__(self) -> None:
         SliceSequence.__post_init__(self)

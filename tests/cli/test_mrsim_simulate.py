@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.mrsim import main
+from cli.mrsim_simulate import sequence_of
 from tests.mrsim.tiny import write_labels
 
 TINY = "--matrix 12x16 --fov 96x100 --slice-thickness 8 --rf ideal".split()
@@ -67,6 +68,8 @@ def test_too_few_nodes_for_gradients_to_spoil_are_one_line(head, tmp_path, monke
     (line,) = [line for line in run(*head, *thin, *out).splitlines() if line.startswith("Warning: ")]
     needed = re.search(r"take n_sub = (\d+), or ideal spoiling$", line).group(1)
     assert "Warning" not in run(*head, *thin, *out, "--n-sub", needed)
+    assert "Warning" not in run(*head, *thin, *out, "--n-sub", f"1x1x{needed}")
+    assert "n_sub must look like 4 (in z) or 1x8x4" in run(*head, *thin, *out, "--n-sub", "2x2", code=2)
 
 
 @pytest.mark.parametrize(
@@ -106,3 +109,14 @@ def test_a_missing_file_of_spins_is_a_failure(tmp_path):
     assert "which is none" in run(
         "--phantom", tmp_path / "a.phantom", *TINY, "--out", tmp_path / "a.mrd", code=2
     )
+
+
+@pytest.mark.parametrize(("field", "hertz"), [(1.5, -217.1), (3.0, -434.3)])
+def test_fat_is_saturated_where_the_field_puts_it(field, hertz):
+    """3.4 ppm below water: physics.md section 9."""
+    flags = dict.fromkeys(("te", "tr", "flip", "bandwidth", "rf", "matrix", "fov", "slice_thickness"))
+    flags |= {"sequence": "gre", "parameters": ("fat_saturation=yes", "tr=60"), "field_strength": field}
+    events = sequence_of(flags)[0].events
+    saturates = [p.use == "saturation" for p in events.pulses]
+    found = events.frequency[np.isin(events.pulse, np.flatnonzero(saturates))]
+    assert found.size and found == pytest.approx(hertz, abs=0.1)

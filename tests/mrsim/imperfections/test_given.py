@@ -11,7 +11,8 @@ from cli.mrsim_simulate import eddy_current
 from mrsim.field_files import read_coils, read_field
 from mrsim.imperfections.gradients import EddyCurrent
 from mrsim.imperfections.model import Imperfections
-from mrsim.motion import flowing, read_motion
+from mrsim.measure import measure
+from mrsim.motion import Moving, flowing, read_motion
 from mrsim.plane import SlicePlane
 from mrsim.reconstruction.images import reconstruct
 from mrsim.scan import played
@@ -142,6 +143,22 @@ def test_gradient_errors_draw_an_object_smaller():
     bent, scan = brightness(math.radians(40), imperfections=Imperfections(gradient_error=(-0.2, -0.2, 0.0)))
     assert scan.engine == "cartesian"
     assert bent == pytest.approx(straight, rel=0.01)  # the middle stays
+
+
+def test_what_would_mix_up_spins_is_refused():
+    sequence = GradientEcho(fov=FOV, matrix=(2, 16), thickness=THICKNESS, rf="ideal")
+    source = thinned(phantom_source("sphere", field_strength=1.5).load(1), 8)
+    from mrsim.slab import slab_spins
+
+    plane = SlicePlane(fov=FOV, matrix=(2, 16), thickness=THICKNESS)
+    spins, bent = slab_spins(source, plane), Imperfections(gradient_error=(-0.5, -0.5, 0.0))
+    assert (np.diff(bent.of_spins(spins, plane, None)[1]) < 0).any()
+    flow = flowing(spins.position, np.arange(3), (0.0, 0.0, 0.1), spins.cell)
+    own = Moving(flows=(flow,))
+    with pytest.raises(ValueError, match="gradient_error and fat_lines must be off"):
+        measure(spins, sequence.events(), plane, motion=own, imperfections=bent)
+    with pytest.raises(ValueError, match="n_sub must be 1 along x and y"):
+        measure(spins, sequence.events(), plane, motion=own, n_sub=(2, 1, 4))
 
 
 def test_a_scan_that_memory_cannot_hold_is_refused_at_once(monkeypatch):
