@@ -216,7 +216,7 @@ def _noise(scan: Scan) -> Any:  # noqa: ANN401  Acquisition
 
 
 def _acquisitions(scan: Scan, layout: Layout, pieces: list[Piece]) -> Any:  # noqa: ANN401  iterator of Acquisition
-    time = scan.events.trajectory().time
+    time, signal = scan.events.trajectory().time, scan.demodulated()
     receives = scan.events.samples > 0
     dwell = dict(zip(scan.events.adc[receives].tolist(), scan.events.dwell[receives].tolist(), strict=True))
     flags = _flags(scan, pieces)
@@ -224,7 +224,7 @@ def _acquisitions(scan: Scan, layout: Layout, pieces: list[Piece]) -> Any:  # no
     for number, piece in enumerate(pieces):
         samples = slice(piece.begin, piece.end)
         acquisition = ismrmrd.Acquisition.from_array(
-            np.ascontiguousarray(scan.signal[:, samples]),
+            np.ascontiguousarray(signal[:, samples]),
             np.ascontiguousarray(layout.k[samples], np.float32) if layout.needs_trajectory else None,
             scan_counter=number,
             center_sample=piece.centre,

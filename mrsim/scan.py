@@ -166,6 +166,12 @@ class Scan:
         """Events that were asked for."""
         return self.played.events
 
+    def demodulated(self) -> Signal:
+        """Signal (coil, sample) complex64 without the phase that its sequence leaves to a reconstruction."""
+        if not self.played.modulation.size:
+            return self.signal
+        return np.asarray(self.signal * np.exp(-1j * self.played.modulation), np.complex64)
+
     def k(self) -> NDArray[np.float64]:
         """(sample, 2) [cycles/pixel] y, x: trajectory that was asked for."""
         return self.events.trajectory().k[:, 1::-1] * self.plane.pixel

@@ -53,7 +53,7 @@ def _npz(path: Path, scan: Scan, images: Images | None) -> None:
     """Write arrays: signal, k and time of each sample, complex images, coil and label maps, affine."""
     trajectory = scan.events.trajectory()
     arrays: dict[str, Any] = {
-        "signal": scan.signal,
+        "signal": scan.demodulated(),
         "k": trajectory.k,
         "time": trajectory.time,
         "window": trajectory.adc,

@@ -51,9 +51,7 @@ def reconstruct(scan: Scan, *, combination: str = "rss") -> Images:
     if not scan.frames():
         raise ValueError("sequence must receive to make an image, got no receiver samples for one")
     maps = scan.csm if combination == "maps" else None
-    signal = scan.signal
-    if scan.played.modulation.size:
-        signal = signal * np.exp(-1j * scan.played.modulation).astype(np.complex64)
+    signal = scan.demodulated()
     found = [(counters, *_coil_images(scan, signal, samples)) for counters, samples in scan.frames()]
     return Images(
         data=np.stack([combine(images, maps=maps) for _, images, _ in found]),

@@ -1,5 +1,7 @@
 """MRD files as a stranger reads them: `ismrmrd` and NumPy alone make the image."""
 
+from dataclasses import replace
+
 import ismrmrd
 import numpy as np
 import pytest
@@ -77,6 +79,20 @@ def test_a_stranger_reconstructs_a_trajectory(tmp_path):
     assert header.encoding[0].trajectory.value == "radial"
     assert [a.idx.kspace_encode_step_1 for a in acquisitions] == list(range(64))
     assert {a.center_sample for a in acquisitions} == {20}
+
+
+def test_what_a_sequence_leaves_to_the_reconstruction_is_taken_off(tmp_path):
+    """A stranger knows nothing of the phase modulation of Pulseq 1.5."""
+    plain = scan_of(cartesian(), points(PIXELS, VALUES))
+    phase = np.linspace(0, 20, plain.signal.shape[1])
+    signal = (plain.signal * np.exp(1j * phase)).astype(np.complex64)
+    write_mrd(
+        tmp_path / "a.mrd", replace(plain, signal=signal, played=replace(plain.played, modulation=phase))
+    )
+    header, acquisitions, _ = read(tmp_path / "a.mrd")
+    wanted = np.zeros(PLANE.matrix)
+    wanted[tuple(np.transpose(PIXELS))] = VALUES
+    np.testing.assert_allclose(stranger_fft(header, acquisitions)[0], wanted, atol=1e-5)
 
 
 def test_headers_hold_units_places_and_flags(tmp_path):

@@ -153,7 +153,7 @@ def test_receiver_frequency_moves_the_image_along_the_readout():
     line = signal(spins_at((5e-3, 0, 0), t2=10.0), events)
     moved = off_phase(line[None], events.trajectory(), 0.4, -3 / sequence.readout_duration)[0]
     profile, shifted = (np.fft.ifft(np.fft.ifftshift(x[n:])) for x in (line, moved))
-    assert abs(np.argmax(abs(shifted)) - np.argmax(abs(profile))) in (3, n - 3)
+    assert (np.argmax(abs(shifted)) - np.argmax(abs(profile))) % n == 3  # too low a frequency: along +x
     at = np.flatnonzero(events.trajectory().adc == 1)[0]
     assert np.angle(moved[at] / line[at]) == pytest.approx(-0.4, abs=1e-5)
 
