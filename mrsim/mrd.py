@@ -151,17 +151,17 @@ def _windows(scan: Scan) -> list[tuple[int, int]]:
 def pieces_of(scan: Scan, layout: Layout) -> list[Piece]:
     """Cut receiver windows into acquisitions, in the order of time."""
     found: list[Piece] = []
+    shots = _shots(scan)
     for window, (begin, end) in enumerate(_windows(scan)):
         if layout.place is None:
-            found += _free_pieces(scan, layout.k, window, begin, end)
+            found += _free_pieces(layout.k, shots[window], window, begin, end)
         else:
             found += _lines(layout.place[begin:end], scan.plane.matrix, window, begin)
     return found
 
 
-def _free_pieces(scan: Scan, k: Real, window: int, begin: int, end: int) -> list[Piece]:
+def _free_pieces(k: Real, line: int, window: int, begin: int, end: int) -> list[Piece]:
     """Off the grid: whole windows, as far as an acquisition can count."""
-    line = scan.played.counters[window].get("LIN", _shot(scan, window))
     pieces = []
     for first in range(begin, end, LONGEST):
         last = min(end, first + LONGEST)
@@ -170,10 +170,15 @@ def _free_pieces(scan: Scan, k: Real, window: int, begin: int, end: int) -> list
     return pieces
 
 
-def _shot(scan: Scan, window: int) -> int:
-    """Count of a window within its frame, for sequences that do not count their lines."""
-    key = [tuple(c.get(name, 0) for name in FRAME_COUNTERS) for c in scan.played.counters[: window + 1]]
-    return key.count(key[-1]) - 1
+def _shots(scan: Scan) -> list[int]:
+    """Line of each window: as it counts, else its number within its frame."""
+    seen: Counter[tuple[int, ...]] = Counter()
+    lines = []
+    for counter in scan.played.counters:
+        key = tuple(counter.get(name, 0) for name in FRAME_COUNTERS)
+        lines.append(counter.get("LIN", seen[key]))
+        seen[key] += 1
+    return lines
 
 
 def _lines(place: Index, matrix: tuple[int, int], window: int, begin: int) -> list[Piece]:

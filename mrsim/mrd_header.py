@@ -30,7 +30,7 @@ def xml_header(scan: Scan, kind: str, echo_train: int) -> str:
                 ),
                 acquisitionSystemInformation=_system(scan),
                 experimentalConditions=xsd.experimentalConditionsType(
-                    H1resonanceFrequency_Hz=round(GAMMA_BAR * scan.field_strength)
+                    H1resonanceFrequency_Hz=round(GAMMA_BAR * _field(scan))
                 ),
                 encoding=[_encoding(scan, kind, parameters.get("echo_train", echo_train))],
                 sequenceParameters=_sequence(scan.played.name, parameters),
@@ -38,6 +38,13 @@ def xml_header(scan: Scan, kind: str, echo_train: int) -> str:
             )
         )
     )
+
+
+def _field(scan: Scan) -> float:
+    """[T]; ValueError where it is not known, without which the format has no header."""
+    if not math.isfinite(scan.field_strength):
+        raise ValueError(f"field_strength of a scan must be known to write MRD, got {scan.field_strength} T")
+    return scan.field_strength
 
 
 def _system(scan: Scan) -> Any:  # noqa: ANN401  classes that xsdata makes

@@ -302,7 +302,7 @@ def _windows(
         event = np.repeat(np.arange(a, b + 1), events.samples[a : b + 1])
         n = np.arange(sample[a], sample[b + 1])
         t = events.first[event] + (n - sample[event]) * events.dwell[event]
-        k.append(total[event] - total[a] + _partial(events, event, t))
+        k.append(total[event] - total[a] + events.moment(event, t))
         taken.append(n)
         bounds.append(bounds[-1] + n.size)
     at = clock[np.concatenate(taken)]
@@ -313,14 +313,6 @@ def _windows(
         "window_clock": np.where(side == 0, 0.0, at),
         "window_side": side.astype(np.int64),
     }
-
-
-def _partial(events: Events, event: Index, t: Real) -> Real:
-    """(n, 4) [1/m] and [s] that the first `t` [s] of each of the events add."""
-    g0, g1 = events.gradient[event, 0], events.gradient[event, 1]
-    length = np.where(events.duration[event] > 0, events.duration[event], 1.0)
-    k = GAMMA_BAR * (g0 + (g1 - g0) * (t / (2 * length))[:, None]) * t[:, None]
-    return np.column_stack((k, t))
 
 
 def _settled(

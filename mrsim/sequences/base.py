@@ -153,11 +153,6 @@ class SliceSequence(ABC):
         return self.matrix[1] // 2
 
     @property
-    def sample_times(self) -> NDArray[np.float64]:
-        """(sample,) [s] relative to the echo."""
-        return np.asarray((np.arange(self.matrix[1]) - self.echo_sample) * self.dwell, np.float64)
-
-    @property
     def readout_gradient(self) -> float:
         """[T/m]."""
         return 1 / (GAMMA_BAR * self.fov[1] * self.dwell)
