@@ -139,10 +139,17 @@ class Setup:
         if subject not in subjects:
             raise ValueError(f"subject must be one of {', '.join(map(str, subjects))}, got {subject}")
         phantom = thinned(source.load(subject), self.every)
-        if self.phantom in OWN_TISSUES or phantom.name == "nifti":
+        if self.phantom in OWN_TISSUES:
             return phantom
-        table = tissue_table(self.tissues) if self.tissues else table_for_field(self.field_strength)
-        return phantom.with_tissues(table)
+        if phantom.name != "nifti":
+            table = tissue_table(self.tissues) if self.tissues else table_for_field(self.field_strength)
+            phantom = phantom.with_tissues(table)
+        if phantom.tissues.field_strength != self.field_strength:
+            raise ValueError(
+                f"tissues must be a table of field_strength {self.field_strength:g} T, got {self.tissues} of "
+                f"{phantom.tissues.field_strength:g} T: ask for that field, or take another table"
+            )
+        return phantom
 
     def _source(self) -> PhantomSource:
         if self.phantom.endswith(VOLUMES) or self.phantom == "nifti":

@@ -11,10 +11,12 @@ from numpy.typing import NDArray
 from mrsim.bloch.distinct import distinct
 from mrsim.bloch.isochromat import isochromat
 from mrsim.bloch.segments import Segments
+from mrsim.bloch.tasks import in_threads
 
 if TYPE_CHECKING:
     from phantoms.phantom import Spins
 
+ROWS_AT_ONCE = 16384  # rows whose answers are worked out together
 AT_ONCE = 64  # spins that are walked together, each with a receiver of its own
 MOST_WALKED = 4096  # different spins: with more, off-resonance is interpolated
 STEPS = (10.0, 5.0, 2.0, 1.0, 0.5)  # [Hz] between nodes, until the error is small enough
@@ -41,7 +43,15 @@ class Answers:
     def at(self, rows: Index, samples: Index) -> Complex:
         """(row, sample) answers of some of the spins at some of the samples."""
         needed, column = np.unique(self.seg.of[samples], return_inverse=True)
-        return self.precess(rows, samples, self.at_first(rows, needed)[:, column])
+        kinds, which = self._of_kinds(rows, needed)
+        found = np.empty((rows.size, samples.size), np.complex128)
+
+        def advance(begin: int, end: int) -> None:
+            start = kinds[which[begin:end]][:, column]
+            found[begin:end] = self.precess(rows[begin:end], samples, start)
+
+        in_threads(advance, rows.size, ROWS_AT_ONCE)
+        return found
 
     def precess(self, rows: Index, samples: Index, start: Complex) -> Complex:
         """Advance `start` (row, sample), that of the first sample of each segment, to the samples."""
@@ -58,10 +68,15 @@ class Answers:
 
     def at_first(self, rows: Index, needed: Index) -> Complex:
         """(row, needed) answers at the first samples of the segments `needed`."""
+        kinds, which = self._of_kinds(rows, needed)
+        return kinds[which]
+
+    def _of_kinds(self, rows: Index, needed: Index) -> tuple[Complex, Index]:
+        """(kind, needed) answers at the first samples of segments, and (row,) the kind of each row."""
         keys, which = self.keys(rows)
         if len(keys) <= MOST_WALKED or self.spins.b1 is not None:
-            return self._walk(keys, needed)[which]
-        return self._interpolated(keys, needed)[which]
+            return self._walk(keys, needed), which
+        return self._interpolated(keys, needed), which
 
     def keys(self, rows: Index) -> tuple[Real, Index]:
         """(key, 5) tissue, z, off-resonance, B1+: what an answer depends on; (row,) the key of each row."""

@@ -108,10 +108,10 @@ def _basis(answers: Answers, n_samples: int, tolerance: float) -> tuple[Index, C
     trained = TRAINED
     while True:
         rows, others = order[:trained], order[trained : trained + CHECKED]
-        pivots, basis = interpolation(_columns(answers, rows), n_samples, tolerance)
+        pivots, basis = interpolation(_columns(answers, rows), n_samples, tolerance / 10)
         exact = answers.at(others, every)
         error = np.abs(answers.at(others, pivots) @ basis[:, every] - exact).max(initial=0.0)
-        if error <= 10 * tolerance * np.abs(exact).max(initial=0.0) or trained >= order.size:
+        if error <= tolerance * np.abs(exact).max(initial=0.0) or trained >= order.size:
             return pivots, basis
         trained *= 2
 

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from phantoms.names import known
 from phantoms.phantom import PhantomError, one_line
@@ -19,8 +22,10 @@ FORMATS = {"koma": koma, "jemris": jemris}
 SUFFIXES = {".phantom": "koma", ".h5": "jemris"}
 
 
-def read_spins(path: Path | str) -> SpinCloud:
+def read_spins(path: Path | str, *, t2star: bool = False) -> SpinCloud:
     """Read a KomaMRI `.phantom` or a JEMRIS sample, told apart by what they hold, not by their name.
+
+    t2star : whether T2' follows from the T2s of a `.phantom`; KomaMRI stores T2s but simulates with T2 alone
 
     Positions stay in the frame of the file, which is that of the gradients. PhantomError names the file and
     what is wrong with it.
@@ -34,9 +39,13 @@ def read_spins(path: Path | str) -> SpinCloud:
         raise PhantomError(f"spin file {path} must be HDF5, which it is not")
     try:
         with h5py.File(path, "r") as file:
-            return _layout(file)(file, path.name)
+            read = _layout(file)
+            cloud = read(file, path.name)
     except (OSError, RuntimeError, ValueError, TypeError) as error:  # what h5py raises on damage, and ours
         raise PhantomError(f"spin file {path}: {one_line(error)}") from error
+    if read is koma.read and not t2star:
+        return replace(cloud, t2prime=np.full(cloud.pd.size, np.inf))
+    return cloud
 
 
 def write_spins(cloud: SpinCloud, path: Path | str, *, layout: str | None = None) -> None:

@@ -7,7 +7,7 @@
 
 The name rho is the Greek letter. What is missing has KomaMRI's default: 0 for places and Δw, 1 for rho, 1e6 s
 for times. Δw > 0 is a higher Larmor frequency (its fat has Δw < 0), so freq = Δw / 2 pi. T2s shorter than T2
-becomes T2'; KomaMRI itself stores T2s but simulates with T2 alone.
+becomes T2' here; KomaMRI itself stores T2s but simulates with T2 alone, and `read_spins` does so too.
 """
 
 from __future__ import annotations

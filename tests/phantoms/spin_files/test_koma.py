@@ -59,17 +59,18 @@ SHIFT = {"type": "Translate", "dx": 0.01, "dy": 0.0, "dz": -0.02}
 
 
 def test_units_and_signs_become_ours(tmp_path):
-    cloud = read_spins(koma_file(tmp_path / "brain.phantom"))
+    cloud = read_spins(koma_file(tmp_path / "brain.phantom"), t2star=True)
     assert cloud.name == "brain2D_axial" and cloud.motion == () and cloud.b1 is None
     assert cloud.position[:, 0] == pytest.approx([-0.05, 0.02, 0.0])
     assert cloud.freq == pytest.approx([-220, 0, 0, 0, 0, 0])  # fat: lower Larmor frequency, as ours
     assert (cloud.t1[0], cloud.t2[0], cloud.pd[0]) == pytest.approx((0.833, 0.083, 0.5))
     assert 1 / cloud.t2prime[0] == pytest.approx(1 / 0.069 - 1 / 0.083)
+    assert np.isinf(read_spins(tmp_path / "brain.phantom").t2prime).all()  # as KomaMRI simulates it
 
 
 def test_what_is_missing_has_komas_defaults(tmp_path):
     names = ("position/z", "contrast/ρ", "contrast/T2", "contrast/T2s", "contrast/Δw")
-    cloud = read_spins(koma_file(tmp_path / "a.phantom", without=names))
+    cloud = read_spins(koma_file(tmp_path / "a.phantom", without=names), t2star=True)
     assert np.array_equal(cloud.pd, np.ones(N)) and (cloud.position[2] == 0).all()
     assert (cloud.t2 == 1e6).all() and np.isinf(cloud.t2prime).all() and (cloud.freq == 0).all()
 
@@ -156,7 +157,7 @@ def everything():
 def test_a_cloud_survives_the_file_in_any_order_of_its_spins(tmp_path):
     cloud = everything()
     write_spins(cloud, tmp_path / "c.phantom")
-    again = read_spins(tmp_path / "c.phantom")
+    again = read_spins(tmp_path / "c.phantom", t2star=True)
     for name in ("position", "pd", "t1", "t2", "t2prime", "freq", "b1"):
         assert getattr(again, name) == pytest.approx(getattr(cloud, name), rel=1e-6), name
     times = [0.0, 0.15, 0.4, 2.0]
