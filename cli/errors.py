@@ -13,6 +13,8 @@ from typing import ParamSpec, TypeVar
 
 import click
 
+from cli.units import in_field_units
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -32,11 +34,11 @@ EXPECTED = (
 
 
 def checked(make: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-    """Call a constructor or parser; its ValueError becomes one usage line."""
+    """Call a constructor or parser; its ValueError becomes one usage line, in the units of the commands."""
     try:
         return make(*args, **kwargs)
     except ValueError as error:
-        raise click.UsageError(str(error)) from None
+        raise click.UsageError(in_field_units(str(error))) from None
 
 
 def one_line_errors(command: Callable[P, T]) -> Callable[P, T]:

@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import math
+import re
 
 MS = 1e-3  # [s]
 MM = 1e-3  # [m]
 DEG = math.pi / 180  # [rad]
 PERCENT = 1e-2
+
+FIELD_UNITS = {"s": ("ms", 1 / MS), "m": ("mm", 1 / MM), "rad": ("deg", 1 / DEG)}
+QUANTITY = re.compile(r"(?<![\w.])(-?\d[\d.]*(?:e[+-]?\d+)?) (s|m|rad)(?![\w/*]|\.\w)")
+
+
+def in_field_units(message: str) -> str:
+    """Write a sentence about SI values in the units that the command line takes: `0.006 s` as `6 ms`."""
+
+    def converted(found: re.Match[str]) -> str:
+        unit, factor = FIELD_UNITS[found[2]]
+        return f"{float(found[1]) * factor:.6g} {unit}"
+
+    if message.endswith(" rad"):
+        message = re.sub(r"(?<!\d )\bpi\b", "180 deg", message)
+    return QUANTITY.sub(converted, message)
 
 
 def integers(text: str) -> tuple[int, ...]:

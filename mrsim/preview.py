@@ -185,7 +185,7 @@ def _caption(case: Case) -> str:
         axis = int(np.argmax(np.abs(case.affine[:3, 2])))
         where = f"{RAS_NAMES[axis]} {1e3 * float(case.coords['slice_position']):+.0f} mm\n"
     lines = [
-        f"{name}TE {1e3 * one.te:.1f} ms, TR {1e3 * one.tr:.0f} ms"
+        f"{name}TE {1e3 * one.te:.1f} ms, TR {1e3 * one.tr:.4g} ms"
         for name, one in zip(
             [f"{name}: " for name in case.contrasts] or [""], _of_each_contrast(case), strict=True
         )

@@ -173,7 +173,10 @@ def load_recipe(name_or_path: str | Path, **overrides: Any) -> Recipe:  # noqa: 
     shipped = deepcopy(tree)
     _apply(tree, overrides)
     if (changed := _changed(shipped, tree, overrides)) and tree.get("title") == shipped.get("title"):
-        tree["title"] = f"{tree.get('title', tree['name'])} (changed: {', '.join(changed)})"
+        title = tree.get("title", tree["name"])
+        if "sequence" in changed:
+            title = f"{tree['sequence']['name']} in place of: {title}"
+        tree["title"] = f"{title} (changed: {', '.join(changed)})"
     recipe = _resolved(tree)
     for name in ("test", "validation"):
         for subject in overrides.get(name, ()):

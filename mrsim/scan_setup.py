@@ -19,7 +19,7 @@ from mrsim.recipe_parts import B0_KINDS
 from mrsim.scan import Played, Scan, scan_phantom, scan_spins
 from phantoms import PHANTOMS, phantom_source
 from phantoms.names import known
-from phantoms.phantom import Phantom, PhantomSource, Spins
+from phantoms.phantom import Phantom, PhantomError, PhantomSource, Spins
 from phantoms.tissues import table_for_field, tissue_table
 
 SPIN_FILES = (".phantom", ".h5")
@@ -154,6 +154,8 @@ class Setup:
     def _source(self) -> PhantomSource:
         if self.phantom.endswith(VOLUMES) or self.phantom == "nifti":
             path = self.phantom if self.phantom != "nifti" else self.phantom_dir
+            if path and not Path(path).exists():
+                raise PhantomError(f"label map {path} is not there")
             if not path or not self.tissues:
                 raise ValueError(
                     "a label map must have a tissue table (--tissues TABLE.toml), "

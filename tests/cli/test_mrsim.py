@@ -13,7 +13,7 @@ from click.testing import CliRunner
 
 from cli.generate_options import FLAGS
 from cli.mrsim import main
-from cli.units import DEG, MM, MS, integers, pair, variation
+from cli.units import DEG, MM, MS, in_field_units, integers, pair, variation
 from mrsim import simulation
 from mrsim.recipe import load_recipe
 from mrsim.store import open_store
@@ -138,8 +138,8 @@ def test_defaults_in_the_help_are_those_of_the_recipes():
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
-        (["--te", 3000, "--tr", 3000], "te must lie in (0, tr = 3.0 s), got 3.0 s"),
-        (["--flip", 0], "flip must lie in (0, pi], got 0.0 rad"),
+        (["--te", 3000, "--tr", 3000], "te must lie in (0, tr = 3000 ms), got 3000 ms"),
+        (["--flip", 0], "flip must lie in (0, 180 deg], got 0 deg"),
         (["--field-strength", 0], "field_strength must be positive, got 0.0 T"),
         (["--bandwidth", 2], "readout"),
         (["--phantom", "brainwb"], "(did you mean 'brainweb'?)"),
@@ -384,3 +384,12 @@ def test_ctrl_c_ends_a_run_with_workers_in_one_sentence(labels, tmp_path):
     assert process.returncode == 1
     assert "interrupted; " in errors and "Traceback" not in errors
     assert len(errors.strip().splitlines()) == 1, errors
+
+
+def test_sentences_about_times_lengths_and_angles_are_in_the_units_of_the_commands():
+    assert in_field_units("te must be at least 0.00699 s for it, got 8e-05 s") == (
+        "te must be at least 6.99 ms for it, got 0.08 ms"
+    )
+    assert in_field_units("got -0.005 m and 150.0 T/m/s, 3.14159265 rad, 2 subjects, 1 m.zarr") == (
+        "got -5 mm and 150.0 T/m/s, 180 deg, 2 subjects, 1 m.zarr"
+    )

@@ -79,7 +79,7 @@ def test_too_few_nodes_for_gradients_to_spoil_are_one_line(head, tmp_path, monke
         (["-p", "tee=80"], "did you mean 'te'"),
         (["--te", "long"], "te must be a value in ms, like 80, got 'long'"),
         (["-p", "te"], "must look like name=value"),
-        (["--te", 3000], "te must lie in (0, tr = 3.0 s), got 3.0 s"),
+        (["--te", 3000], "te must lie in (0, tr = 3000 ms), got 3000 ms"),
         (["--phantom", "spere"], "did you mean 'sphere'"),
         (["--out", "a.jpg"], "suffix of an output must be one of .mrd"),
         (["--out", "nowhere/a.mrd"], "folder of nowhere/a.mrd must exist"),

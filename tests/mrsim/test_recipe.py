@@ -361,4 +361,5 @@ def test_the_title_says_what_was_changed():
     title = load_recipe("brainweb-se").title
     assert load_recipe("brainweb-se", te=0.08, vary=0.05, subjects=list(SUBJECTS)).title == title
     assert load_recipe("brainweb-se", te=0.07, slices=3).title == f"{title} (changed: te, slices)"
+    assert load_recipe("brainweb-se", sequence="gre").title.startswith(f"gre in place of: {title}")
     assert load_recipe("brainweb-se", te=0.07, title="Mine").title == "Mine"
