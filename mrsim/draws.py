@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mrsim.inu import draw_coefficients
 from mrsim.recipe import Recipe
+from mrsim.recipe_parts import VarySpec
 from mrsim.recipe_resolve import TEST_OF_FIVE
 from mrsim.sources import base_table, drawn_table
 from mrsim.store.layout import ORIENTATIONS
@@ -97,16 +98,17 @@ def coordinates(recipe: Recipe, draws: Sequence[SubjectDraw]) -> dict[str, NDArr
 def _varied(recipe: Recipe, units: NDArray[np.float64]) -> tuple[Any, ...]:
     """Put te, tr and flip of each contrast at `units` (contrast, 3), -1 to 1, of their ranges."""
     return tuple(
-        replace(
-            sequence,
-            **{
-                name: getattr(sequence, name) * (1 + getattr(recipe.vary, name) * float(unit))
-                for name, unit in zip(VARIED, row, strict=True)
-                if getattr(recipe.vary, name)
-            },
-        )
+        _at(sequence, recipe.vary, dict(zip(VARIED, map(float, row), strict=True)))
         for sequence, row in zip(recipe.sequences, units, strict=True)
     )
+
+
+def _at(sequence: Any, ranges: VarySpec, units: Mapping[str, float]) -> Any:  # noqa: ANN401 - of its class
+    ranged = {name: unit for name, unit in units.items() if getattr(ranges, name)}
+    values = {name: getattr(sequence, name) * (1 + getattr(ranges, name) * u) for name, u in ranged.items()}
+    if sequence.te_is_half_tr and "tr" in values:
+        values["te"] = values["tr"] / 2
+    return replace(sequence, **values)
 
 
 def _split(recipe: Recipe, subject: int, number: int) -> int:

@@ -274,6 +274,11 @@ class SliceSequence(ABC):
     def _shot(self) -> Shot:
         """Lay out what the repetition of each shot plays; ValueError if there is no room for it."""
 
+    @property
+    def te_is_half_tr(self) -> bool:
+        """Whether the echo lies in the middle of the repetition, and goes with it."""
+        return False
+
     def rf_phase(self, repetition: int) -> float:  # noqa: ARG002 - of subclasses
         """Phase [rad] of all pulses and receiver windows of a repetition, dummies counted too."""
         return 0.0

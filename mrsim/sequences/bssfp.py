@@ -62,6 +62,11 @@ class BalancedSsfp(SliceSequence):
         """One per line."""
         return self.matrix[0]
 
+    @property
+    def te_is_half_tr(self) -> bool:
+        """See `SliceSequence.te_is_half_tr`."""
+        return abs(self.te - self.tr / 2) <= self.hardware.gradient_raster
+
     def rf_phase(self, repetition: int) -> float:
         """See `SliceSequence.rf_phase`."""
         return (repetition * self.phase_step) % (2 * math.pi)

@@ -257,6 +257,13 @@ def test_a_subject_is_drawn_alike_in_any_company():
     )
 
 
+def test_the_echo_of_bssfp_stays_in_the_middle_of_the_drawn_repetition():
+    recipe = load_recipe("synthetic-se", sequence="bssfp", subjects=range(20), slices=1)
+    coords = coordinates(recipe, drawn(recipe))
+    assert np.ptp(coords["tr"]) > 0
+    assert np.abs(coords["te"] - coords["tr"] / 2).max() <= 10e-6
+
+
 def test_draws_are_uniform_within_five_per_cent_and_stored():
     recipe = load_recipe("synthetic-se", subjects=range(300), slices=1)
     draws = drawn(recipe)
