@@ -21,6 +21,8 @@ from mrsim.pulseq.gradients import GradientReader, rotate, rotation_matrix
 from mrsim.pulseq.pulses import pulse_of
 from mrsim.pulseq.text import PPM, PulseqText, Row, read_text
 
+REWOUND = 0.1  # [1/m] moment that is none: a turn in 10 m
+SHORT = 0.1  # [s] between excitations: transverse magnetisation of the ones before is still there
 THICKNESS = 1e-3  # [m] of a slice about which the file tells nothing
 KNOWN = ("TRIGGERS", "LABELSET", "LABELINC", "DELAYS", "ROTATIONS")
 IGNORED = ("RF_SHIMS",)  # one transmitter is simulated
@@ -68,7 +70,18 @@ def _compiled(sequence: PulseqSequence) -> Events:
     events = compile_blocks(
         sequence.content, matrix=sequence.matrix, pixel_volume=pixel[0] * pixel[1] * sequence.thickness
     )
-    return replace(events, place=on_grid(events.trajectory().k, sequence.fov, sequence.matrix))
+    place = on_grid(events.trajectory().k, sequence.fov, sequence.matrix)
+    return replace(events, place=place, refocuses=not _balanced(events))
+
+
+def _balanced(events: Events) -> bool:
+    """Tell whether all gradients are rewound from each of many excitations to the next, soon after."""
+    excites = np.array([p.use == "excitation" for p in events.pulses] + [False])[events.pulse]
+    first = np.flatnonzero(excites & ~np.concatenate(([False], excites[:-1])))
+    every = np.arange(events.duration.size)
+    passed = np.cumsum(events.moment(every, events.duration), axis=0)[first[1:] - 1]
+    steps = np.diff(passed, axis=0)
+    return len(steps) > 1 and bool((np.abs(steps[:, :3]) < REWOUND).all() and (steps[:, 3] < SHORT).all())
 
 
 def read_pulseq(

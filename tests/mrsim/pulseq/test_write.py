@@ -114,6 +114,12 @@ def test_a_strangers_file_survives(name, tmp_path):
     assert [x.labels for x in second.blocks() if x.adc] == [x.labels for x in first.blocks() if x.adc]
 
 
+@pytest.mark.parametrize(("name", "refocuses"), [("bssfp", False), ("gre", True), ("epi", True)])
+def test_balanced_files_have_no_single_pathway(name, refocuses, tmp_path):
+    write_pulseq(small(name), tmp_path / "a.seq", dummies=1)
+    assert read_pulseq(tmp_path / "a.seq").events().refocuses is refocuses
+
+
 def test_dummies_lead_up_to_the_phase_of_the_first_repetition(tmp_path):
     path = tmp_path / "x.seq"
     sequence = small("bssfp")
