@@ -21,7 +21,7 @@ Convention of what the format leaves open:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -225,7 +225,7 @@ def _acquisitions(scan: Scan, layout: Layout, pieces: list[Piece]) -> Any:  # no
     receives = scan.events.samples > 0
     dwell = dict(zip(scan.events.adc[receives].tolist(), scan.events.dwell[receives].tolist(), strict=True))
     flags = _flags(scan, pieces)
-    where = directions(scan.plane)
+    where, offsets = directions(scan.plane), scan.played.slice_offsets
     for number, piece in enumerate(pieces):
         samples = slice(piece.begin, piece.end)
         acquisition = ismrmrd.Acquisition.from_array(
@@ -235,7 +235,7 @@ def _acquisitions(scan: Scan, layout: Layout, pieces: list[Piece]) -> Any:  # no
             center_sample=piece.centre,
             sample_time_us=dwell[piece.window] / US,
             acquisition_time_stamp=round(float(time[piece.begin]) / TICK),
-            **where,
+            **{**where, "position": shifted(where, offsets[piece.window])},
         )
         for channel in range(scan.signal.shape[0]):
             acquisition.setChannelActive(channel)
@@ -277,3 +277,8 @@ def directions(plane: SlicePlane) -> dict[str, tuple[float, ...]]:
     names = ("read_dir", "phase_dir", "slice_dir")
     found = {name: tuple(TO_LPS * axis) for name, axis in zip(names, axes.T, strict=True)}
     return {"position": tuple(TO_LPS * plane.centre / MM), **found}
+
+
+def shifted(where: Mapping[str, tuple[float, ...]], offset: float) -> tuple[float, ...]:
+    """Position [mm] in LPS of a slice that lies `offset` [m] along the normal from that of `where`."""
+    return tuple(np.array(where["position"]) + offset / MM * np.array(where["slice_dir"]))

@@ -68,15 +68,25 @@ class Played:
         return REACH if selects else 0.5
 
     @property
-    def off_centre(self) -> float:
-        """Farthest from the plane that frequencies of excitations put a slice [m]."""
+    def slice_offsets(self) -> NDArray[np.float64]:
+        """(window,) [m] along z, where the frequency of the excitation before each window puts its slice."""
         events = self.events
         excites = np.array([p.use == "excitation" for p in events.pulses] + [False])[events.pulse]
-        gradient = events.gradient[excites, :, 2].mean(axis=1)
-        selects = gradient != 0
-        return float(
-            np.abs(events.frequency[excites][selects] / (GAMMA_BAR * gradient[selects])).max(initial=0.0)
-        )
+        gradient = events.gradient[:, :, 2].mean(axis=1)
+        selects = np.flatnonzero(excites & (gradient != 0))
+        if not selects.size:
+            return np.zeros(events.n_adc)
+        offset = events.frequency[selects] / (GAMMA_BAR * gradient[selects])
+        last = np.searchsorted(selects, np.flatnonzero(events.samples > 0)) - 1
+        window = events.adc[events.samples > 0]
+        found = np.zeros(events.n_adc)
+        found[window] = np.where(last < 0, 0.0, offset[last])
+        return found
+
+    @property
+    def off_centre(self) -> float:
+        """Farthest from the plane that frequencies of excitations put a slice [m]."""
+        return float(np.abs(self.slice_offsets).max(initial=0.0))
 
 
 class BlockSequence(Protocol):

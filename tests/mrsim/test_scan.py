@@ -86,6 +86,26 @@ def test_slices_off_the_centre_are_within_reach():
     events = compile_blocks(blocks, **sequence.whole())
     what = Played(name="x", events=events, counters=window_counters(blocks))
     assert what.off_centre == pytest.approx(3 * THICKNESS, rel=1e-6)
+    assert what.slice_offsets == pytest.approx(np.full(2, -3 * THICKNESS), rel=1e-6)
+
+
+def test_mrd_says_where_the_slice_lies_that_a_frequency_selects(tmp_path):
+    """5 mm below the plane in the middle of the object, with signal: 12 mm of tissue."""
+    import ismrmrd
+
+    from mrsim.mrd import write_mrd
+
+    sequence = SpinEcho(fov=FOV, matrix=MATRIX, thickness=THICKNESS, spoiling="gradient")
+    frequency = -5e-3 / THICKNESS * sequence.tbw / sequence.pulse_duration
+    blocks = [replace(b, rf=replace(b.rf, frequency=frequency)) if b.rf else b for b in sequence.blocks()]
+    what = Played(
+        name="x", events=compile_blocks(blocks, **sequence.whole()), counters=window_counters(blocks)
+    )
+    scan = scan_phantom(blocks_of_tissue(), what, PLANE, n_sub=64)
+    write_mrd(tmp_path / "a.mrd", scan)
+    first = ismrmrd.Dataset(str(tmp_path / "a.mrd"), create_if_needed=False).read_acquisition(1)
+    assert first.position[2] == pytest.approx(1e3 * PLANE.centre[2] - 5, rel=1e-5)
+    assert np.abs(scan.signal).max() > 0
 
 
 def test_counters_fit_their_windows():
