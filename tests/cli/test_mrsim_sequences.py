@@ -71,7 +71,7 @@ def test_the_page_has_commands_and_a_figure_for_every_sequence():
     [
         (["spinecho"], "did you mean 'spin-echo'"),
         (["--plot", "epy"], "sequence must be one of"),
-        (["--plot", "gre", "-p", "te=90"], "te must lie in (0, tr = 0.03 s), got 0.09 s"),
+        (["--plot", "gre", "-p", "te=90"], "te must lie in (0, tr = 30 ms), got 90 ms"),
         (["--plot", "gre", "-p", "tee=9"], "parameter of gre must be one of"),
         (["--plot", "gre", "--out", "/nowhere/x.png"], "folder of /nowhere/x.png must exist"),
         (["--plot", "gre", *SMALL, "--first", "12"], "repetitions must lie in 0 to 11, got 12"),
