@@ -20,6 +20,7 @@ from mrsim.rf import Pulse
 
 Real = NDArray[np.float64]
 AXES = ("gx", "gy", "gz")
+NOT_IMAGED = ("NAV", "NOISE", "REF")  # labels of receiver windows that belong to no image
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -33,8 +33,9 @@ def b_values(events: Events) -> Real:
     parts = np.stack([before, behind], axis=1).ravel()
     total = np.append(0.0, np.cumsum(parts))  # at the start of each half
 
-    played = np.array([p.use == "excitation" for p in events.pulses] + [False])[events.pulse]
-    born = np.maximum.accumulate(np.where(played, 2 * every + 1, 0))  # the half that follows the excitation
+    born = np.maximum.accumulate(
+        np.where(events.used_as("excitation"), 2 * every + 1, 0)
+    )  # the half that follows the excitation
     event = events.trajectory().event
     time = np.arange(event.size) - (np.cumsum(events.samples) - events.samples)[event]
     time = events.first[event] + time * events.dwell[event]

@@ -15,6 +15,7 @@ from mrsim.rf import Pulse
 Real = NDArray[np.float64]
 Index = NDArray[np.intp]
 SAME_TIME = 1e-9  # [s] what is closer than this happens at once
+ON_GRID = 0.01  # [cells] a trajectory that stays this close to a grid is on it
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
@@ -233,22 +234,30 @@ class Events:
         centres = np.array([p.centre for p in self.pulses] + [0.0])
         return np.asarray(centres[self.pulse])  # -1, no pulse, reads the last entry
 
-    def _used_as(self, use: str) -> NDArray[np.bool_]:
+    def used_as(self, use: str) -> NDArray[np.bool_]:
+        """(event,) whether an event plays a pulse of this use, as "excitation"."""
         played = np.array([p.use == use for p in self.pulses] + [False])
         return np.asarray(played[self.pulse])
 
     def _signs(self) -> Index:
         """-1 from the centre of each refocusing pulse to that of the next, +1 otherwise (parts of events)."""
         turns = np.zeros(2 * self.duration.size, np.intp)
-        turns[1::2] = self._used_as("refocusing")
+        turns[1::2] = self.used_as("refocusing")
         return 1 - 2 * (np.cumsum(turns) % 2)
 
     def _origins(self, total: Real) -> Real:
         """Sum of moments at the centre of the excitation that went before each part of an event."""
         births = np.zeros(2 * self.duration.size, np.intp)
-        births[1::2] = np.where(self._used_as("excitation"), np.arange(1, births.size, 2), 0)
+        births[1::2] = np.where(self.used_as("excitation"), np.arange(1, births.size, 2), 0)
         last = np.maximum.accumulate(births)
         return np.where((last > 0)[:, None], total[last - 1], 0.0)
+
+
+def places(index: Index, matrix: tuple[int, int]) -> Index:
+    """(sample,) ky * matrix[1] + kx of cells (sample, 2) y, x from the centre of k-space, -1 outside."""
+    row, column = (index + [n // 2 for n in matrix]).T
+    inside = (row >= 0) & (row < matrix[0]) & (column >= 0) & (column < matrix[1])
+    return np.where(inside, row * matrix[1] + column, -1)
 
 
 COLUMNS: tuple[tuple[str, Any, tuple[int, ...]], ...] = (

@@ -194,5 +194,6 @@ def check_fov(phantom: Phantom, plane: SlicePlane) -> None:
             raise ValueError(
                 f"fov must cover the object along {name} ({RAS_NAMES[axis]}): the object spans "
                 f"{near * 1e3:.1f} to {far * 1e3:.1f} mm ({(far - near) * 1e3:.1f} mm), "
-                f"got {plane.fov[i] * 1e3:.1f} mm from {faces[0] * 1e3:.1f} to {faces[-1] * 1e3:.1f} mm"
+                f"got {plane.fov[i] * 1e3:.1f} mm from {faces[0] * 1e3:.1f} to {faces[-1] * 1e3:.1f} mm "
+                "(or let it wrap: --allow-wrap)"
             )

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.blocks import Block
+from mrsim.blocks import NOT_IMAGED, Block
 from mrsim.constants import GAMMA_BAR
 from mrsim.events import Events
 from mrsim.noise import add_noise, noise_sigma
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 Signal = NDArray[np.complex64]
 FRAME_COUNTERS = ("SLC", "ECO", "PHS", "REP", "SET")  # windows that differ in one make different images
-NOT_IMAGED = ("NAV", "NOISE", "REF")  # flags of windows that belong to no image
 COPIES = 3  # of samples and sensitivities that a scan makes
 GB = 1e9
 NOISE_SAMPLES = 512  # of a measurement of noise
@@ -71,9 +70,8 @@ class Played:
     def slice_offsets(self) -> NDArray[np.float64]:
         """(window,) [m] along z, where the frequency of the excitation before each window puts its slice."""
         events = self.events
-        excites = np.array([p.use == "excitation" for p in events.pulses] + [False])[events.pulse]
         gradient = events.gradient[:, :, 2].mean(axis=1)
-        selects = np.flatnonzero(excites & (gradient != 0))
+        selects = np.flatnonzero(events.used_as("excitation") & (gradient != 0))
         if not selects.size:
             return np.zeros(events.n_adc)
         offset = events.frequency[selects] / (GAMMA_BAR * gradient[selects])
@@ -122,16 +120,14 @@ def timing(events: Events) -> dict[str, float]:
 
     The echo is the sample nearest to the centre of k-space, TR the median time between excitations.
     """
-    excites = np.array([p.use == "excitation" for p in events.pulses] + [False])
-    rows = np.flatnonzero(excites[events.pulse])
+    rows = np.flatnonzero(events.used_as("excitation"))
     if not rows.size or not events.n_samples:
         return {}
     trajectory = events.trajectory()
-    pulses = [events.pulses[i] for i in events.pulse[rows]]
-    begin = (np.cumsum(events.duration) - events.duration)[rows]
-    centre = begin + [p.centre for p in pulses]
+    centre = (np.cumsum(events.duration) - events.duration + events.centre)[rows]
+    flip = events.pulses[events.pulse[rows[0]]].flip
     echo = trajectory.time[np.linalg.norm(trajectory.k, axis=1).argmin()]
-    found = {"te": float(echo - centre[max(0, np.searchsorted(centre, echo) - 1)]), "flip": pulses[0].flip}
+    found = {"te": float(echo - centre[max(0, np.searchsorted(centre, echo) - 1)]), "flip": flip}
     return found | ({"tr": float(np.median(np.diff(centre)))} if rows.size > 1 else {})
 
 

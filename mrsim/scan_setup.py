@@ -197,10 +197,7 @@ class Setup:
             )
         plane = centred_plane(phantom, self.orientation, position, fov, events.matrix, thickness)
         if not self.allow_wrap:
-            try:
-                check_fov(phantom, plane)
-            except ValueError as error:
-                raise ValueError(f"{error} (or let it wrap: --allow-wrap)") from None
+            check_fov(phantom, plane)
         return plane
 
     def _run_cloud(

@@ -123,7 +123,7 @@ def _first_plane(recipe: Recipe, draw: SubjectDraw, phantom: Phantom, view: str)
         try:
             check_fov(phantom, plane)
         except ValueError as error:
-            raise SliceError(f"{error} (or let it wrap: --allow-wrap)") from None
+            raise SliceError(str(error)) from None
     return plane
 
 

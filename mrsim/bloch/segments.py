@@ -62,7 +62,7 @@ def refusal(events: Events) -> str:
         return "a pulse is played in a gradient along x or y"
     moment = events.gradient[:, :, :2].mean(axis=1) * (GAMMA_BAR * events.duration)[:, None]
     bounds = np.append(pulses, events.duration.size)
-    refocusing = [events.pulses[p].use == "refocusing" for p in events.pulse[pulses]]
+    refocusing = events.used_as("refocusing")[pulses].tolist()
     last = pulses.size if events.steady_state else pulses.size - 1
     for i in range(last):
         between = slice(bounds[i] + 1, bounds[i + 1])

@@ -9,12 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.events import Trajectory
+from mrsim.blocks import NOT_IMAGED
+from mrsim.events import ON_GRID, Trajectory, places
 
 SAME_K = 2e-5  # of the extent of k-space: what is closer is one line
-ON_GRID = 0.01  # [cells] a trajectory that stays this close to a grid is on it
 NOT_ENCODED = 1e-3  # of the extent in the plane: what varies less along z is an error of the slice gradient
-NOT_IMAGED = ("NAV", "NOISE", "REF")  # flags of receiver windows that belong to no image
 PAIR = tuple[float, float]
 
 Real = NDArray[np.float64]
@@ -96,9 +95,7 @@ def on_grid(k: Real, fov: PAIR, matrix: tuple[int, int]) -> NDArray[np.intp]:
     for i, n in zip(index.T, matrix, strict=True):
         if -i.min() < n / 2 == i.max():  # the same for an image of n pixels
             i[i == n // 2] = -(n // 2)
-    row, column = (index + [n // 2 for n in matrix]).T
-    inside = (row >= 0) & (row < matrix[0]) & (column >= 0) & (column < matrix[1])
-    return np.where(inside, row * matrix[1] + column, -1)
+    return places(index, matrix)
 
 
 def _spacing(values: Real, window: NDArray[np.intp], fov: float, line: float) -> float | None:

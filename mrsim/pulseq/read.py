@@ -76,7 +76,7 @@ def _compiled(sequence: PulseqSequence) -> Events:
 
 def _balanced(events: Events) -> bool:
     """Tell whether all gradients are rewound from each of many excitations to the next, soon after."""
-    excites = np.array([p.use == "excitation" for p in events.pulses] + [False])[events.pulse]
+    excites = events.used_as("excitation")
     first = np.flatnonzero(excites & ~np.concatenate(([False], excites[:-1])))
     every = np.arange(events.duration.size)
     passed = np.cumsum(events.moment(every, events.duration), axis=0)[first[1:] - 1]

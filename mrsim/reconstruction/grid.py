@@ -7,8 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mrsim.events import ON_GRID, places
+
 Real = NDArray[np.float64]
-ON_GRID = 0.01  # [cells] a trajectory that stays this close to a grid is on it
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
@@ -37,13 +38,10 @@ def find_grid(k: Real, matrix: tuple[int, int]) -> Grid | None:
         return None
     cells = k * matrix
     axes = [_axis(c, n) for c, n in zip(cells.T, matrix, strict=True)]
-    (row, y), (column, x) = axes
-    off = np.abs(cells - np.stack([row + y, column + x], axis=1))
-    if off.max() > ON_GRID:
+    index, (y, x) = np.stack([index for index, _ in axes], axis=1), (shift for _, shift in axes)
+    if np.abs(cells - index - (y, x)).max() > ON_GRID:
         return None
-    row, column = row + matrix[0] // 2, column + matrix[1] // 2
-    inside = (row >= 0) & (row < matrix[0]) & (column >= 0) & (column < matrix[1])
-    return Grid(place=np.where(inside, row * matrix[1] + column, -1), shift=(y, x))
+    return Grid(place=places(index, matrix), shift=(y, x))
 
 
 def _axis(cells: Real, n: int) -> tuple[NDArray[np.intp], float]:
