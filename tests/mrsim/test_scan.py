@@ -6,6 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from mrsim.bloch.engine import acquire
 from mrsim.blocks import compile_blocks
 from mrsim.imperfections.model import Imperfections
 from mrsim.plane import SlicePlane
@@ -14,7 +15,7 @@ from mrsim.scan import Played, played, scan_phantom, timing, window_counters
 from mrsim.scan_setup import Setup
 from mrsim.sequences.gre import GradientEcho
 from mrsim.sequences.spin_echo import SpinEcho
-from phantoms.phantom import BRAIN_ORACLE, Phantom
+from phantoms.phantom import BRAIN_ORACLE, POINT, Phantom, Spins
 from phantoms.tissues import tissue_table
 from tests.mrsim.scans import cartesian
 
@@ -89,8 +90,20 @@ def test_slices_off_the_centre_are_within_reach():
     assert what.slice_offsets == pytest.approx(np.full(2, -3 * THICKNESS), rel=1e-6)
 
 
+def point(z):
+    """GM at a height z [m]."""
+    cloud = {
+        "position": np.array([[0.0], [0.0], [z]]),
+        "tissue": np.zeros(1, np.uint8),
+        "freq": np.zeros(1, np.float32),
+    }
+    return Spins(
+        **cloud, cell=POINT, pd=np.ones(1), t1=np.ones(1), t2=np.full(1, 0.1), t2prime=np.full(1, np.inf)
+    )
+
+
 def test_mrd_says_where_the_slice_lies_that_a_frequency_selects(tmp_path):
-    """5 mm below the plane in the middle of the object, with signal: 12 mm of tissue."""
+    """5 mm below the plane, and there the spins answer."""
     import ismrmrd
 
     from mrsim.mrd import write_mrd
@@ -101,6 +114,8 @@ def test_mrd_says_where_the_slice_lies_that_a_frequency_selects(tmp_path):
     what = Played(
         name="x", events=compile_blocks(blocks, **sequence.whole()), counters=window_counters(blocks)
     )
+    below, above = (acquire(point(z), what.events, engine="isochromat") for z in (-5e-3, 5e-3))
+    assert np.abs(above).max() < 0.05 * np.abs(below).max()
     scan = scan_phantom(blocks_of_tissue(), what, PLANE, n_sub=64)
     write_mrd(tmp_path / "a.mrd", scan)
     first = ismrmrd.Dataset(str(tmp_path / "a.mrd"), create_if_needed=False).read_acquisition(1)
