@@ -1,4 +1,4 @@
-"""One case of a store: a simulated acquisition of one slice, in one contrast or several."""
+"""One case of a store: a simulated acquisition of one slice, in one contrast or several, or over a beat."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from mrsim.store.layout import COORDS, ORIENTATIONS, SPLITS, StoreError
 class Case:
     """One simulated acquisition of one slice, with everything that was drawn for it.
 
-    kspace : ([contrast,] coil, ky, kx) complex64, DC at n // 2, orthonormal
-    labels : (y, x) uint8 oracle class
-    tissue : (y, x) uint8 tissue class of the phantom
-    fractions : (class, y, x) uint8 share of each oracle class, 255 = all; or None
+    kspace : ([contrast,] coil, ky, kx) complex64, DC at n // 2, orthonormal; of a cine (frame, coil, ky, kx)
+    labels : ([frame,] y, x) uint8 oracle class
+    tissue : ([frame,] y, x) uint8 tissue class of the phantom
+    fractions : ([frame,] class, y, x) uint8 share of each oracle class, 255 = all; or None
     affine : (4, 4) float64 [m] pixel index (x, y, 0, 1) -> RAS; or None
     b0 : (y, x) float32 [Hz] or None
     csm : (coil, y, x) complex64 or None
@@ -82,10 +82,29 @@ class Case:
 
     @property
     def image(self) -> NDArray[np.complex64]:
-        """([contrast,] y, x) complex image: inverse FFT, coils combined by sensitivities, else by RMS."""
+        """([contrast or frame,] y, x) complex image, coils combined by sensitivities, else by RMS."""
         if self.contrasts:
             return np.stack([self.contrast(name).image for name in self.contrasts])
         return combine_coils(centred_ifft2(self.kspace), self.csm)
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames of a cine; 0 of a still case."""
+        return len(self.labels) if self.labels.ndim == 3 else 0
+
+    def frame(self, number: int) -> Case:
+        """Return one frame of a cine as a still case. Its noise is another than that of the whole cine."""
+        if not 0 <= number < self.n_frames:
+            raise ValueError(f"frame must lie in 0 to {self.n_frames - 1}, got {number}")
+        by_frame = [key for key in self.coords if key in COORDS and "frame" in COORDS[key].dims]
+        return replace(
+            self,
+            kspace=self.kspace[number],
+            labels=self.labels[number],
+            tissue=self.tissue[number],
+            fractions=None if self.fractions is None else self.fractions[number],
+            coords=MappingProxyType({**self.coords, **{key: self.coords[key][number] for key in by_frame}}),
+        )
 
     def contrast(self, name: str) -> Case:
         """Return the case in one of its contrasts: k-space (coil, ky, kx), `te` and `tr` single numbers."""
@@ -129,9 +148,10 @@ class Case:
         return replace(self, kspace=centred_fft2(centred_ifft2(self.kspace) * factor))
 
     def noisy(self, level: float, *, reference: str = "") -> NDArray[np.complex64]:
-        """([contrast,] coil, ky, kx) k-space with white noise of `level` times the reference, for good.
+        """([contrast or frame,] coil, ky, kx) k-space with white noise of `level` times the reference.
 
-        Each contrast has its own reference and its own realisation, the same on every machine.
+        Each contrast has its own reference and its own realisation, the same on every machine; the frames of
+        a cine share a reference.
 
         reference : "" is `noise_reference`, which the recipe of the data set names
         StoreError for a level above 0 where noise is baked in: it would be the same noise once more.
@@ -180,13 +200,13 @@ def centred_ifft2(kspace: NDArray[np.complexfloating]) -> NDArray[np.complex64]:
 
 
 def combine_coils(images: NDArray[np.complex64], csm: NDArray[np.complex64] | None) -> NDArray[np.complex64]:
-    """(coil, y, x) -> (y, x): least squares with `csm`; without it one coil as is, several by RMS."""
+    """(..., coil, y, x) -> (..., y, x): least squares with `csm`; else one coil as is, several by RMS."""
     if csm is not None:
         weight = np.maximum((np.abs(csm) ** 2).sum(axis=0), np.finfo(np.float32).tiny)
-        combined: NDArray[np.complex64] = ((csm.conj() * images).sum(axis=0) / weight).astype(np.complex64)
+        combined: NDArray[np.complex64] = ((csm.conj() * images).sum(axis=-3) / weight).astype(np.complex64)
         return combined
-    if images.shape[0] == 1:
-        single: NDArray[np.complex64] = images[0]
+    if images.shape[-3] == 1:
+        single: NDArray[np.complex64] = images[..., 0, :, :]
         return single
-    rms: NDArray[np.complex64] = np.sqrt((np.abs(images) ** 2).sum(axis=0)).astype(np.complex64)
+    rms: NDArray[np.complex64] = np.sqrt((np.abs(images) ** 2).sum(axis=-3)).astype(np.complex64)
     return rms

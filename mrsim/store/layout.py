@@ -15,6 +15,7 @@ FORMAT_VERSION = 1
 SPLITS = ("train", "validation", "test")
 ORIENTATIONS = ("axial", "coronal", "sagittal")
 CODECS = ("none", "zstd")
+OPTIONAL_AXES = ("contrast", "frame")  # a still store of one contrast has neither
 
 CONVENTIONS = {
     "fourier": "S(k) = sum of m(r) exp(-i 2 pi k.r); image = inverse DFT; orthonormal",
@@ -34,7 +35,7 @@ class StoreError(Exception):
 class ArraySpec:
     """One array of the store; `fill` is a value that data never has, so that a gap shows itself.
 
-    dims : names of the axes; a store of one contrast has no axis "contrast"
+    dims : names of the axes; those of OPTIONAL_AXES are left out of a store that has no such axis
     """
 
     dims: tuple[str, ...]
@@ -43,21 +44,22 @@ class ArraySpec:
     unit: str
     meaning: str
 
-    def along(self, contrasts: int) -> ArraySpec:
-        """Return the array as a store of so many contrasts has it; 0 is a store without that axis."""
-        return self if contrasts else replace(self, dims=tuple(d for d in self.dims if d != "contrast"))
+    def along(self, *, contrasts: int = 0, frames: int = 0) -> ArraySpec:
+        """Return the array as a store of so many contrasts and frames has it; 0 is no such axis."""
+        absent = [axis for axis, length in zip(OPTIONAL_AXES, (contrasts, frames), strict=True) if not length]
+        return replace(self, dims=tuple(dim for dim in self.dims if dim not in absent))
 
 
 NAN, CNAN = float("nan"), complex("nan+nanj")
 
 MAPS = {
     "kspace": ArraySpec(
-        ("case", "contrast", "coil", "ky", "kx"), "complex64", CNAN, "1", "fully sampled k-space"
+        ("case", "contrast", "frame", "coil", "ky", "kx"), "complex64", CNAN, "1", "fully sampled k-space"
     ),
-    "labels": ArraySpec(("case", "y", "x"), "uint8", 255, "class", "oracle class of each pixel"),
-    "tissue": ArraySpec(("case", "y", "x"), "uint8", 255, "class", "tissue class of the phantom"),
+    "labels": ArraySpec(("case", "frame", "y", "x"), "uint8", 255, "class", "oracle class of each pixel"),
+    "tissue": ArraySpec(("case", "frame", "y", "x"), "uint8", 255, "class", "tissue class of the phantom"),
     "fractions": ArraySpec(
-        ("case", "class", "y", "x"), "uint8", 0, "1/255", "share of each oracle class in the pixel"
+        ("case", "frame", "class", "y", "x"), "uint8", 0, "1/255", "share of each oracle class in the pixel"
     ),
     "affine": ArraySpec(("case", "row", "column"), "float64", NAN, "m", "pixel index (x, y, 0, 1) -> RAS"),
     "b0": ArraySpec(("case", "y", "x"), "float32", NAN, "Hz", "off-resonance map of the simulation"),
@@ -88,6 +90,13 @@ COORDS = {
     "t1": ArraySpec(("case", "tissue_class"), "float64", 0.0, "s", "T1 of each tissue (0: no signal)"),
     "t2": ArraySpec(("case", "tissue_class"), "float64", 0.0, "s", "T2 of each tissue (0: no signal)"),
     "t2prime": ArraySpec(("case", "tissue_class"), "float64", 0.0, "s", "T2' of each tissue (may be inf)"),
+    "frame_time": ArraySpec(("case", "frame"), "float64", 0.0, "s", "time of the frame after the R wave"),
+    "rr": ArraySpec(("case",), "float64", 0.0, "s", "length of a heart beat"),
+    "lv_edv": ArraySpec(("case",), "float64", 0.0, "m3", "left ventricle at end-diastole, whole heart"),
+    "lv_esv": ArraySpec(("case",), "float64", 0.0, "m3", "left ventricle at end-systole, whole heart"),
+    "rv_edv": ArraySpec(("case",), "float64", 0.0, "m3", "right ventricle at end-diastole, whole heart"),
+    "rv_esv": ArraySpec(("case",), "float64", 0.0, "m3", "right ventricle at end-systole, whole heart"),
+    "lv_mass": ArraySpec(("case",), "float64", 0.0, "kg", "left ventricular myocardium, whole heart"),
 }
 REQUIRED_COORDS = ("subject", "slice", "te", "tr", "split")
 
@@ -99,6 +108,7 @@ class Layout:
     shape : (n_y, n_x) of the image and of k-space
     pixel_spacing : (y, x) [m]
     contrasts : names along the axis "contrast"; () is one contrast, without that axis
+    n_frames : length of the axis "frame" of a cine; 0 is a still store, without that axis
     codec : "none", or "zstd" (blosc with bit shuffle)
     """
 
@@ -109,6 +119,7 @@ class Layout:
     class_names: tuple[str, ...]
     tissue_names: tuple[str, ...]
     contrasts: tuple[str, ...] = ()
+    n_frames: int = 0
     n_coils: int = 1
     b0: bool = False
     csm: bool = False
@@ -122,6 +133,11 @@ class Layout:
             raise ValueError(f"subjects, slices, coils and shape must be positive, got {sizes}")
         if len(set(self.contrasts)) != len(self.contrasts):
             raise ValueError(f"contrasts must have different names, got {', '.join(self.contrasts)}")
+        if self.n_frames < 0 or (self.n_frames and self.contrasts):
+            raise ValueError(
+                f"frames must be zero or positive, and of one contrast, got {self.n_frames} frames of "
+                f"{max(1, len(self.contrasts))} contrasts"
+            )
         if self.codec not in CODECS:
             raise ValueError(f"codec must be one of {', '.join(CODECS)}, got {self.codec!r}")
 
@@ -137,6 +153,7 @@ class Layout:
         return {
             "case": self.n_cases,
             "contrast": len(self.contrasts),
+            "frame": self.n_frames,
             "coil": self.n_coils,
             "class": len(self.class_names),
             "tissue_class": len(self.tissue_names),
@@ -153,14 +170,15 @@ class Layout:
     def maps(self) -> dict[str, ArraySpec]:
         """The per-case arrays that this store has."""
         optional = {"fractions": self.fractions, "b0": self.b0, "csm": self.csm, "inu": self.inu}
-        return {
-            name: spec.along(len(self.contrasts)) for name, spec in MAPS.items() if optional.get(name, True)
-        }
+        return {name: self._along(spec) for name, spec in MAPS.items() if optional.get(name, True)}
 
     @property
     def coords(self) -> dict[str, ArraySpec]:
         """The coordinates that this store may have."""
-        return {name: spec.along(len(self.contrasts)) for name, spec in COORDS.items()}
+        return {name: self._along(spec) for name, spec in COORDS.items()}
+
+    def _along(self, spec: ArraySpec) -> ArraySpec:
+        return spec.along(contrasts=len(self.contrasts), frames=self.n_frames)
 
     def shape_of(self, spec: ArraySpec) -> tuple[int, ...]:
         """Full shape of an array of this store."""

@@ -86,6 +86,11 @@ class Store:
         return tuple(self.attrs.get("contrast_names", ()))
 
     @property
+    def n_frames(self) -> int:
+        """Number of frames of every case of a cine store; 0 of a still store, without the axis "frame"."""
+        return int(self.attrs.get("n_frames", 0))
+
+    @property
     def shape(self) -> tuple[int, int]:
         """(n_y, n_x) of images and of k-space."""
         n_y, n_x = self._array("kspace").shape[-2:]
@@ -163,11 +168,11 @@ class Store:
         return np.flatnonzero(self.coords["split"] == SPLITS.index(split))
 
     def kspace(self, indices: Indices = None) -> NDArray[np.complex64]:
-        """(case, [contrast,] coil, ky, kx) complex64 of the cases, in the order asked for."""
+        """(case, [contrast or frame,] coil, ky, kx) complex64 of the cases, in the order asked for."""
         return self.read("kspace", indices)
 
     def labels(self, indices: Indices = None) -> NDArray[np.uint8]:
-        """(case, y, x) uint8 oracle classes of the cases, in the order asked for."""
+        """(case, [frame,] y, x) uint8 oracle classes of the cases, in the order asked for."""
         return self.read("labels", indices)
 
     def read(self, name: str, indices: Indices = None) -> NDArray[Any]:
@@ -273,7 +278,8 @@ class Store:
     def _check_arrays(self) -> None:
         """Names, axes, dtypes and shapes against the format."""
         n_cases = self.n_cases
-        sizes = {"case": n_cases, "contrast": len(self.contrasts), "coil": self.n_coils}
+        sizes = {"case": n_cases, "contrast": len(self.contrasts), "frame": self.n_frames}
+        sizes |= {"coil": self.n_coils}
         sizes |= {"class": self.n_classes, "tissue_class": len(self.attrs["tissue_names"])}
         sizes |= {"row": 4, "column": 4, "inu_term": N_INU_TERMS}
         sizes |= dict(zip(("ky", "kx", "y", "x"), self.shape * 2, strict=True))
@@ -297,7 +303,9 @@ class Store:
             )
 
     def _spec(self, name: str) -> ArraySpec:
-        return {**MAPS, **COORDS, "checksum": CHECKSUM}[name].along(len(self.contrasts))
+        return {**MAPS, **COORDS, "checksum": CHECKSUM}[name].along(
+            contrasts=len(self.contrasts), frames=self.n_frames
+        )
 
     def _missing(self) -> Iterator[tuple[int | None, str]]:
         """Find what a finished store lacks: (None, coordinate) and (place of the subject, shard)."""

@@ -162,6 +162,7 @@ def _root_attrs(
         "pixel_spacing": list(layout.pixel_spacing),
         "slices_per_subject": layout.n_slices,
         **({"contrast_names": list(layout.contrasts)} if layout.contrasts else {}),
+        **({"n_frames": layout.n_frames} if layout.n_frames else {}),
         "conventions": CONVENTIONS,
         "coordinates": " ".join(coords),  # CF: what xarray makes coordinates
     }
