@@ -46,7 +46,7 @@ def export(
         wanted = [i for i in wanted if i in asked]
     if not wanted:
         raise click.UsageError("there must be cases to export, got none that are asked for")
-    from mrsim.export import FORMATS, export_cases
+    from mrsim.files.export import FORMATS, export_cases
     from phantoms.names import known
 
     checked(known, "format", kind, FORMATS)

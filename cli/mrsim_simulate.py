@@ -17,7 +17,7 @@ from cli.values import parse_pairs
 if TYPE_CHECKING:
     from mrsim.imperfections.gradients import EddyCurrent
     from mrsim.imperfections.model import Imperfections
-    from mrsim.scan import Played, Scan
+    from mrsim.scanner.scan import Played, Scan
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -168,8 +168,8 @@ def simulate(
         click.echo(imperfections_text())
         return
     outs = outs or (f"{Path(flags['sequence']).stem}.mrd",)
+    from mrsim.files.scans import check_suffix, needs_images, write_scan
     from mrsim.reconstruction.combine import METHODS
-    from mrsim.scan_files import check_suffix, needs_images, write_scan
     from phantoms.names import known
 
     checked(known, "combine", combine, METHODS)
@@ -198,7 +198,7 @@ def run(flags: dict[str, Any]) -> Scan:
     """Scan what the flags describe; ValueError for what is unknown or impossible."""
     from mrsim.bloch.engine import require_device
     from mrsim.motion import read_motion
-    from mrsim.scan_setup import Setup
+    from mrsim.scanner.setup import Setup
 
     require_device(flags["device"])
     position = flags["slice_position"]
@@ -238,7 +238,7 @@ def run(flags: dict[str, Any]) -> Scan:
 def sequence_of(flags: dict[str, Any]) -> tuple[Played, tuple[float, float], float]:
     """Give the sequence, its field of view (y, x) and slice thickness [m]."""
     from mrsim.constants import GAMMA_BAR
-    from mrsim.scan import played
+    from mrsim.scanner.scan import played
     from mrsim.sequences import describe, sequence_class
 
     name = flags["sequence"]
@@ -262,7 +262,7 @@ def pulseq_file(
     from dataclasses import replace
 
     from mrsim.pulseq.read import read_pulseq
-    from mrsim.scan import played
+    from mrsim.scanner.scan import played
 
     if pairs:
         raise ValueError(f"parameters must not be given for a Pulseq file, which has its own, got {pairs[0]}")

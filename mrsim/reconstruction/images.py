@@ -15,7 +15,7 @@ from mrsim.reconstruction.transform import fft_images, nufft_images
 from phantoms.names import known
 
 if TYPE_CHECKING:
-    from mrsim.scan import Scan
+    from mrsim.scanner.scan import Scan
 
 FLAT = 0.05  # [cycles over the slice] encoding along z that a 2-D image may leave aside
 

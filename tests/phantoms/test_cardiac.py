@@ -364,7 +364,7 @@ def test_bad_subjects_and_cycles_are_refused():
 
 
 def test_simulate_scans_the_heart_with_its_own_tissues(monkeypatch):
-    from mrsim.scan_setup import Setup
+    from mrsim.scanner.setup import Setup
 
     monkeypatch.setattr("phantoms.cardiac.source.FOV", (0.06, 0.06))
     phantom = Setup(phantom="cardiac", subject=3, seed=7, field_strength=3.0).load()

@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 
 from cli.mrsim_simulate import eddy_current
-from mrsim.field_files import read_coils, read_field
+from mrsim.files.fields import read_coils, read_field
 from mrsim.imperfections.gradients import EddyCurrent
 from mrsim.imperfections.model import Imperfections
-from mrsim.measure import measure
 from mrsim.motion import Moving, flowing, read_motion
 from mrsim.plane import SlicePlane
 from mrsim.reconstruction.images import reconstruct
-from mrsim.scan import played
-from mrsim.scan_setup import Setup, thinned
+from mrsim.scanner.measure import measure
+from mrsim.scanner.scan import played
+from mrsim.scanner.setup import Setup, thinned
 from mrsim.sequences.gre import GradientEcho
 from phantoms import phantom_source
 from phantoms.phantom import PhantomError

@@ -267,7 +267,7 @@ def scan_spins(
     imperfections: Imperfections | None = None,
     noise: float = 0.0,
     seed: int = 0,
-    **options: Any,  # noqa: ANN401  tissues, motion, engine, device, n_sub of `mrsim.measure.measure`
+    **options: Any,  # noqa: ANN401  tissues, motion, engine, device, n_sub of `mrsim.scanner.measure.measure`
 ) -> Scan:
     """Scan spins whose positions are in the image frame of `plane`.
 
@@ -283,8 +283,8 @@ def scan_spins(
         raise ValueError(f"noise must be finite and not negative, got {noise}")
     n_coils = coils.n_coils if coils is not None else 1
     _check_memory(COPIES * n_coils * (what.events.n_samples + spins.tissue.size))
-    from mrsim.measure import PERFECT as NOTHING_WRONG
-    from mrsim.measure import measure
+    from mrsim.scanner.measure import PERFECT as NOTHING_WRONG
+    from mrsim.scanner.measure import measure
 
     # Coils and B0 belong to where spins are, gradients to where imperfections make them seem to be.
     sensitivity = coils.on_spins(spins, plane) if coils is not None else None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from mrsim.plane import SlicePlane
-from mrsim.scan import Scan, played
+from mrsim.scanner.scan import Scan, played
 from mrsim.sequences import sequence_class
 from mrsim.store import Case, Store, StoreError
 from phantoms.names import known
@@ -77,7 +77,7 @@ def _npz(stem: Path, case: Case, _recipe: Mapping[str, Any], _contrast: str) -> 
 
 
 def _mrd(stem: Path, case: Case, recipe: Mapping[str, Any], contrast: str) -> list[Path]:
-    from mrsim.mrd import write_mrd
+    from mrsim.files.mrd import write_mrd
 
     path = stem.with_name(f"{stem.name}.mrd")
     write_mrd(path, scan_of_case(case, recipe, contrast))

@@ -11,8 +11,8 @@ from mrsim.blocks import compile_blocks
 from mrsim.imperfections.model import Imperfections
 from mrsim.plane import SlicePlane
 from mrsim.reconstruction.images import reconstruct
-from mrsim.scan import Played, played, scan_phantom, timing, window_counters
-from mrsim.scan_setup import Setup
+from mrsim.scanner.scan import Played, played, scan_phantom, timing, window_counters
+from mrsim.scanner.setup import Setup
 from mrsim.sequences.gre import GradientEcho
 from mrsim.sequences.spin_echo import SpinEcho
 from phantoms.phantom import BRAIN_ORACLE, POINT, Phantom, Spins
@@ -106,7 +106,7 @@ def test_mrd_says_where_the_slice_lies_that_a_frequency_selects(tmp_path):
     """5 mm below the plane, and there the spins answer."""
     import ismrmrd
 
-    from mrsim.mrd import write_mrd
+    from mrsim.files.mrd import write_mrd
 
     sequence = SpinEcho(fov=FOV, matrix=MATRIX, thickness=THICKNESS, spoiling="gradient")
     frequency = -5e-3 / THICKNESS * sequence.tbw / sequence.pulse_duration

@@ -9,7 +9,7 @@ from typing import Any
 import ismrmrd.xsd as xsd
 
 from mrsim.constants import GAMMA_BAR
-from mrsim.scan import Scan
+from mrsim.scanner.scan import Scan
 from mrsim.versions import version_of
 
 DATASET = "dataset"  # the group that every reader looks for

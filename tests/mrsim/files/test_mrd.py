@@ -6,7 +6,7 @@ import ismrmrd
 import numpy as np
 import pytest
 
-from mrsim.mrd import write_mrd
+from mrsim.files.mrd import write_mrd
 from tests.mrsim.scans import PLANE, cartesian, disc, epi, points, radial, scan_of, spiral
 
 PIXELS = [(5, 9), (20, 30)]

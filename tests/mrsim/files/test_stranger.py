@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from cli.mrsim import main
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "simulate.md"
+DOCUMENT = Path(__file__).parents[3] / "docs" / "simulate.md"
 SCRIPTS = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), flags=re.DOTALL)
 ALONE = "\nassert not {'mrsim', 'cli', 'phantoms'} & set(sys.modules)\n"
 SPHERE = "--phantom sphere --every 2 --rf ideal --slice-thickness 4 --coils 3 --noise 0.002 --quiet"

@@ -10,7 +10,7 @@ import numpy as np
 
 from mrsim.plane import upright
 from mrsim.reconstruction.images import Images
-from mrsim.scan import Scan
+from mrsim.scanner.scan import Scan
 from phantoms.names import known
 
 INCHES = 4.0  # of a picture
@@ -37,7 +37,7 @@ def write_scan(path: Path | str, scan: Scan, images: Images | None) -> None:
 
 
 def _mrd(path: Path, scan: Scan, _: Images | None) -> None:
-    from mrsim.mrd import write_mrd
+    from mrsim.files.mrd import write_mrd
 
     write_mrd(path, scan)
 

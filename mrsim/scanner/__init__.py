@@ -1,0 +1,1 @@
+"""One scan: what lies in the scanner, what is played, what is measured."""
