@@ -9,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cli.errors import one_line_errors
+from cli.errors import checked, one_line_errors
 from cli.options import quiet_option
 from cli.progress import progress_bar
+from cli.units import MM, whole_pair
 
 if TYPE_CHECKING:
     from mrsim.store import Store
 
 Command = Callable[..., Any]
+SHARE = click.FloatRange(0, 1, max_open=True)
 
 
 @click.group("import")
@@ -81,6 +83,74 @@ def brainweb_normal(directory: Path, out: str, quiet: bool, **options: Any) -> N
     show(run("brainweb-normal", directory, out, quiet, options))
 
 
+def cines(command: Command) -> Command:
+    """Add what imports of cines have in common: the grid of pixels, slices, split."""
+    for decorate in (
+        click.option("--validation", type=SHARE, default=0.0, show_default=True, help="Share of subjects."),
+        click.option(
+            "--test", type=SHARE, default=0.2, show_default=True, help="Share of subjects to test on."
+        ),
+        click.option(
+            "--slices",
+            type=click.Choice(("all", "mid")),
+            default="all",
+            show_default=True,
+            help="The stack, or the middle one of the slices with LV, myocardium and RV at end-diastole.",
+        ),
+        click.option(
+            "--centre",
+            type=click.Choice(("image", "heart")),
+            default="image",
+            show_default=True,
+            help="What lies in the middle of --matrix: the image, or the box around the labels.",
+        ),
+        click.option(
+            "--pixel", type=float, help="Size of a pixel [mm].", show_default="median of the subjects"
+        ),
+        click.option("--matrix", help="Pixels, phase encode x readout.", show_default="the largest image"),
+    ):
+        command = decorate(command)
+    return command
+
+
+@import_data.command()
+@data_set
+@cines
+@click.option(
+    "--labels",
+    type=click.Choice(("all", "ed-es")),
+    default="all",
+    show_default=True,
+    help="Every frame of the beat, or end-diastole and end-systole alone.",
+)
+@click.option(
+    "--frames", type=click.IntRange(2), help="Frames, the nearest ones of each beat.", show_default="all"
+)
+def ukb(directory: Path, out: str, quiet: bool, **options: Any) -> None:  # noqa: ANN401
+    """UK Biobank's short-axis cines: DIR/SUBJECT/sa.nii.gz with seg_sa or label_sa, split by subject."""
+    show(run("ukb", directory, out, quiet, in_si(options)))
+
+
+@import_data.command()
+@data_set
+@cines
+def acdc(directory: Path, out: str, quiet: bool, **options: Any) -> None:  # noqa: ANN401
+    """ACDC: patientNNN with Info.cfg, end-diastole and end-systole of each; a folder testing is the test."""
+    show(run("acdc", directory, out, quiet, in_si(options)))
+
+
+def in_si(options: dict[str, Any]) -> dict[str, Any]:
+    """Turn the options of a grid into numbers, in metres."""
+    matrix, pixel = options["matrix"], options["pixel"]
+    if pixel is not None and pixel <= 0:
+        raise click.UsageError(f"pixel must be positive, got {pixel:g} mm")
+    sides = f"{matrix}x{matrix}" if matrix and "x" not in matrix.lower() else matrix
+    found = {"matrix": checked(whole_pair, sides) if sides else None, "pixel": pixel and pixel * MM}
+    if found["matrix"] and min(found["matrix"]) < 1:
+        raise click.UsageError(f"matrix must be positive, got {matrix}")
+    return {**options, **found}
+
+
 def run(name: str, directory: Path, out: str, quiet: bool, options: dict[str, Any]) -> Store:
     """Call the importer called `name`."""
     from segnets.importers import IMPORTERS
@@ -97,4 +167,6 @@ def show(store: Store) -> None:
     n_y, n_x = store.shape
     splits = ", ".join(f"{store.indices(s).size} {s}" for s in ("train", "test"))
     contrasts = f", {', '.join(store.contrasts)}" if store.contrasts else ""
-    click.echo(f"{store.path}: {splits} slices of {n_y} x {n_x}{contrasts}; {', '.join(store.class_names)}")
+    frames = f", {store.n_frames} frames" if store.n_frames else ""
+    size = f"{n_y} x {n_x}{frames}{contrasts}"
+    click.echo(f"{store.path}: {splits} slices of {size}; {', '.join(store.class_names)}")

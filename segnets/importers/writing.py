@@ -23,6 +23,7 @@ KSPACE = (
     "of a receiver"
 )
 Progress = Callable[[int, int], None]  # (stacks done, stacks in all)
+Arrays = dict[str, NDArray[Any]]  # of a shard: (slice, ...) by name
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -53,24 +54,32 @@ class Loaded:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
-class DataSet:
-    """What an importer found: where the slices are, how to load a subject, and what to say about it all.
+class About:
+    """What a store says about the data set that it was made from.
 
-    contrasts : () is a single one without a name
     files : all that are read, whose content makes the hash of the data set
     """
 
     name: str
     title: str
-    class_names: tuple[str, ...]
-    contrasts: tuple[str, ...]
-    stacks: tuple[Stack, ...]
-    load: Callable[[int], Loaded]
     options: dict[str, Any]
     files: tuple[Path, ...]
     notes: tuple[str, ...]
     citation: str
     licence: str
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
+class DataSet(About):
+    """What an importer found: where the slices are, how to load a subject, and what to say about it all.
+
+    contrasts : () is a single one without a name
+    """
+
+    class_names: tuple[str, ...]
+    contrasts: tuple[str, ...]
+    stacks: tuple[Stack, ...]
+    load: Callable[[int], Loaded]
 
 
 def stacks_of(
@@ -113,22 +122,35 @@ def write_store(data: DataSet, out: str | Path, *, overwrite: bool, progress: Pr
         contrasts=data.contrasts,
         codec="zstd",
     )
-    writer = StoreWriter.create(out, layout, _coords(data, layout), _attrs(data), overwrite=overwrite)
-    pending = writer.pending()
     loaded: dict[int, Loaded] = {}
-    for done, rank in enumerate(pending):
+
+    def arrays(rank: int) -> Arrays:
         stack = data.stacks[rank]
         if stack.subject not in loaded:  # its stacks follow one another
-            loaded = {stack.subject: data.load(stack.subject)}
-        writer.write_subject(rank, stack_arrays(stack, loaded[stack.subject], layout))
+            loaded.clear()
+            loaded[stack.subject] = data.load(stack.subject)
+        return stack_arrays(stack, loaded[stack.subject], layout)
+
+    writer = StoreWriter.create(out, layout, _coords(data, layout), attributes(data), overwrite=overwrite)
+    return fill(writer, arrays, progress)
+
+
+def fill(writer: StoreWriter, arrays: Callable[[int], Arrays], progress: Progress | None) -> Store:
+    """Write what is not there yet, shard by shard, and open the finished store.
+
+    arrays : place in the store -> all arrays of the shard
+    """
+    pending = writer.pending()
+    for done, rank in enumerate(pending):
+        writer.write_subject(rank, arrays(rank))
         if progress:
             progress(done + 1, len(pending))
     if not writer.complete:
         writer.finish()
-    return open_store(out)
+    return open_store(writer.path)
 
 
-def stack_arrays(stack: Stack, loaded: Loaded, layout: Layout) -> dict[str, NDArray[Any]]:
+def stack_arrays(stack: Stack, loaded: Loaded, layout: Layout) -> Arrays:
     """All arrays of one stack, (slice, ...): k-space, labels and affine."""
     n = len(stack.numbers)
     images = np.zeros((layout.n_slices, len(loaded.images), *layout.shape), np.float32)
@@ -178,23 +200,24 @@ def _coords(data: DataSet, layout: Layout) -> dict[str, NDArray[Any]]:
     return coords
 
 
-def _attrs(data: DataSet) -> dict[str, Any]:
+def attributes(about: About) -> dict[str, Any]:
+    """Root attributes that say where the data are from, and how they were made."""
     recipe = {
-        "name": data.name,
-        "phantom": {"source": data.name},
-        "import": data.options,
+        "name": about.name,
+        "phantom": {"source": about.name},
+        "import": about.options,
         "output": {"noise": 0.0, "noise_reference": "kspace_rms"},
     }
     return {
-        "title": data.title,
+        "title": about.title,
         "recipe": recipe,
-        "recipe_hash": _hash(recipe, data.files),
+        "recipe_hash": _hash(recipe, about.files),
         "seed": 0,
         "versions": versions(),
-        "citation": data.citation,
-        "licence": data.licence,
+        "citation": about.citation,
+        "licence": about.licence,
         "kspace_origin": KSPACE,
-        "notes": [*data.notes, f"slices of split {UNUSED} are empty and fill up a stack"],
+        "notes": [*about.notes, f"slices of split {UNUSED} are empty and fill up a stack"],
     }
 
 
