@@ -146,6 +146,7 @@ def _subject(number: int, split: int, patient: Patient) -> Subject:
         name=patient.home.name,
         shape=header.plane,
         steps=header.steps,
+        pitch=header.pitch,
         n_slices=header.shape[2],
         n_frames=len(patient.parts),
         split=split,

@@ -44,6 +44,7 @@ class Subject:
     """One subject before anything but headers and texts are read.
 
     shape : (y, x) of the images, steps : (y, x) [m] of their pixels
+    pitch : [m] from slice to slice
     times : (frame,) [s] after the R wave; () where no file says it
     split : 0 train, 1 validation, 2 test
     said : what the files say about the subject, for the attributes of the store
@@ -53,6 +54,7 @@ class Subject:
     name: str
     shape: tuple[int, int]
     steps: tuple[float, float]
+    pitch: float
     n_slices: int
     n_frames: int
     split: int
@@ -224,9 +226,10 @@ def _coords(data: CineSet, layout: Layout) -> dict[str, NDArray[Any]]:
             [np.where(t, s.split, UNUSED) for t, s in zip(used, data.subjects, strict=True)]
         ),
     }
-    if all(subject.times for subject in data.subjects):
-        coords["frame_time"] = np.repeat([subject.times for subject in data.subjects], n, axis=0)
-    return coords
+    unknown = (np.nan,) * layout.n_frames
+    coords["frame_time"] = np.repeat([subject.times or unknown for subject in data.subjects], n, axis=0)
+    pitch = np.repeat([subject.pitch for subject in data.subjects], n)
+    return {**coords, "slice_position": pitch * np.maximum(coords["slice"], 0)}
 
 
 def oriented(

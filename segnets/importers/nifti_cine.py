@@ -19,10 +19,14 @@ INTERVALS = (2e-3, 0.2)  # [s] what can be the time between frames; headers also
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Header:
-    """Sizes of a file: shape (X, Y, slice, frame), steps (X, Y) [m], interval of the frames [s] or 0."""
+    """Sizes of a file: shape (X, Y, slice, frame), steps (X, Y) [m], interval of the frames [s] or 0.
+
+    pitch : [m] from slice to slice
+    """
 
     shape: tuple[int, int, int, int]
     steps: tuple[float, float]
+    pitch: float
     interval: float
 
     @property
@@ -48,6 +52,7 @@ def read_header(path: Path) -> Header:
     return Header(
         shape=(sizes[0], sizes[1], sizes[2], sizes[3]),
         steps=(zooms[0] * METRES, zooms[1] * METRES),
+        pitch=float(np.linalg.norm(image.affine[:3, 2])) * METRES,
         interval=interval if INTERVALS[0] <= interval <= INTERVALS[1] else 0.0,
     )
 

@@ -155,6 +155,7 @@ def _subject(name: str, number: int, split: int, parts: Sequence[Part]) -> Subje
         name=name,
         shape=header.plane,
         steps=header.steps,
+        pitch=header.pitch,
         n_slices=header.shape[2],
         n_frames=sum(len(part.image_frames) for part in parts),
         split=split,

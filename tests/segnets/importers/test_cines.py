@@ -162,7 +162,8 @@ def test_acdc_numbers_the_classes_its_own_way(tmp_path):
     first = acdc_patient(tmp_path / "database" / "training", 1, labels, rng)
     second = acdc_patient(tmp_path / "database" / "testing", 101, labels, rng, whole=True)
     store = acdc.import_acdc(tmp_path, tmp_path / "acdc.zarr")
-    assert store.n_frames == 2 and "frame_time" not in store.coords
+    assert store.n_frames == 2 and np.isnan(store.coords["frame_time"]).all()
+    np.testing.assert_allclose(store.coords["slice_position"], np.tile(0.01 * np.arange(4), 2), rtol=1e-6)
     assert store.coords["subject"][store.indices("test")].tolist() == [101] * 4
     assert store.coords["subject"][store.indices("train")].tolist() == [1] * 4
     for base, image in ((0, first), (4, second)):
