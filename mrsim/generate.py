@@ -11,8 +11,9 @@ import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from mrsim.cine.draws import cine_coordinates, stack
 from mrsim.draws import SubjectDraw, coordinates, draw_subject
 from mrsim.parallel import WorkerError, run_on_cluster
 from mrsim.plane import AXES
@@ -23,7 +24,6 @@ from mrsim.store import Layout, Store, StoreError, StoreWriter, open_store
 from mrsim.versions import versions
 
 if TYPE_CHECKING:
-    from mrsim.simulation import Subject
     from phantoms.phantom import PhantomSource
 
 Progress = Callable[[int, int], None]  # cases done, cases in all
@@ -69,9 +69,8 @@ def generate(
 
         require_device(recipe.device)
     draws = draw_all(recipe, source)
-    writer = StoreWriter.create(
-        path, _layout(recipe), coordinates(recipe, draws), _attrs(recipe, source), overwrite=overwrite
-    )
+    coords = {**coordinates(recipe, draws), **cine_coordinates(recipe, source)}
+    writer = StoreWriter.create(path, _layout(recipe), coords, _attrs(recipe, source), overwrite=overwrite)
     pending = writer.pending()
     report = _counter(writer, len(pending), progress)
     try:
@@ -112,7 +111,9 @@ def draw_all(recipe: Recipe, source: PhantomSource) -> list[SubjectDraw]:
     found = []
     for rank, subject in enumerate(recipe.phantom.subjects):
         positions: list[float] = list(spec.positions)
-        if not positions:
+        if recipe.cine is not None:
+            positions = stack(recipe, source, subject)
+        elif not positions:
             phantom = source.load(subject)
             for view in spec.orientations:
                 positions += automatic(phantom, AXES[view][2], spec.views.count(view)).tolist()
@@ -129,13 +130,23 @@ def generate_subject(
     """
     import numba
 
-    from mrsim.simulation import prepare, simulate_subject
-
+    prepare, simulate_subject = _simulation(recipe)
     if threads:
         numba.set_num_threads(min(threads, numba.get_num_threads()))
     subject = prepare(recipe, source_of(recipe, phantom_dir), draw)
     writer.write_subject(draw.rank, simulate_subject(recipe, draw, subject))
     return draw.rank
+
+
+def _simulation(recipe: Recipe) -> tuple[Any, Any]:
+    """Find what makes a subject ready and what simulates it, of still pictures or of cines."""
+    if recipe.cine is not None:
+        from mrsim.cine import simulation as cine
+
+        return cine.prepare, cine.simulate_subject
+    from mrsim import simulation as still
+
+    return still.prepare, still.simulate_subject
 
 
 def _run(
@@ -171,10 +182,9 @@ def _run_here(
     report: Callable[[int], None],
 ) -> None:
     """Simulate with all cores; the next phantom is read and the last subject written meanwhile."""
-    from mrsim.simulation import prepare, simulate_subject
-
+    prepare, simulate_subject = _simulation(recipe)
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as saver:
-        coming: Future[Subject] | None = None
+        coming: Future[Any] | None = None
         saving: Future[None] | None = None
         for draw, following in zip(draws, [*draws[1:], None], strict=True):
             subject = coming.result() if coming else prepare(recipe, source, draw)
@@ -191,18 +201,20 @@ def _run_here(
 def _layout(recipe: Recipe) -> Layout:
     sequence, scanner, output = recipe.sequence, recipe.scanner, recipe.output
     n_y, n_x = sequence.matrix
+    cine = recipe.cine
     return Layout(
         n_subjects=len(recipe.phantom.subjects),
         n_slices=len(recipe.slices.numbers),
-        shape=(n_y, n_x),
+        shape=(cine.crop[0], cine.crop[1]) if cine and cine.crop else (n_y, n_x),
         pixel_spacing=(sequence.fov[0] / n_y, sequence.fov[1] / n_x),
         class_names=oracle_of(recipe).names,
         tissue_names=tuple(tissue.name for tissue in base_table(recipe).tissues),
         contrasts=tuple(contrast.name for contrast in recipe.contrasts),
+        n_frames=cine.n_frames if cine else 0,
         n_coils=scanner.coils,
         b0=scanner.b0 != "off",
         csm=scanner.coils > 1,
-        inu=True,
+        inu=cine is None,
         fractions=output.soft_labels,
         codec=output.codec,
     )

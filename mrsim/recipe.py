@@ -13,8 +13,25 @@ from typing import Any
 
 from mrsim.bloch.engine import DEVICES
 from mrsim.noise import NOISE_REFERENCES
-from mrsim.recipe_parts import Contrast, OutputSpec, PhantomSpec, ScannerSpec, SliceSpec, SplitSpec, VarySpec
-from mrsim.recipe_resolve import built, typed, with_contrasts, with_positions, with_split, with_subjects
+from mrsim.recipe_parts import (
+    CineSpec,
+    Contrast,
+    OutputSpec,
+    PhantomSpec,
+    ScannerSpec,
+    SliceSpec,
+    SplitSpec,
+    VarySpec,
+)
+from mrsim.recipe_resolve import (
+    built,
+    check_cine,
+    typed,
+    with_contrasts,
+    with_positions,
+    with_split,
+    with_subjects,
+)
 from mrsim.sequences import ALIASES, sequence_class
 from mrsim.sources import OBJECTS, base_table, oracle_of
 from phantoms.names import known
@@ -24,6 +41,7 @@ RECIPE_OF_PHANTOM = {
     "brainweb": "brainweb-se",
     "synthetic": "synthetic-se",
     "nifti": "nifti-se",
+    "cardiac": "cardiac-cine-80",  # the whole stack takes gigabytes; this is what a paper trains on
     **dict.fromkeys(OBJECTS, "objects-se"),
 }
 ENGINE_NAMES = ("auto", "cartesian", "nufft", "isochromat", "reference")
@@ -35,6 +53,7 @@ class Recipe:
 
     sequence : frozen parameters, of the class that `sequence_name` stands for; with contrasts, of the first
     contrasts : scans of the same slices; () is a single one, whose k-space has no axis "contrast"
+    cine : how the beating heart is scanned over its cycle; None of still pictures
     """
 
     name: str
@@ -47,6 +66,7 @@ class Recipe:
     sequence_name: str = "spin-echo"
     sequence: Any
     contrasts: tuple[Contrast, ...] = ()
+    cine: CineSpec | None = None
     vary: VarySpec = field(default_factory=VarySpec)
     scanner: ScannerSpec = field(default_factory=ScannerSpec)
     output: OutputSpec = field(default_factory=OutputSpec)
@@ -57,6 +77,7 @@ class Recipe:
         known("device", self.device, DEVICES)
         if self.device == "cuda" and self.engine not in ("auto", "isochromat"):
             raise ValueError(f"engine must be isochromat on the device cuda, got {self.engine!r}")
+        check_cine(self)
         if not 0 <= self.seed < 2**63:
             raise ValueError(f"seed must lie in [0, 2**63), got {self.seed}")
         for name, sequence in self._named_sequences():
@@ -96,6 +117,8 @@ class Recipe:
         tree = asdict(self)
         if self.device == "cpu":
             del tree["device"]  # as it always was
+        if self.cine is None:
+            del tree["cine"]
         tree["sequence"] = _with_name(tree.pop("sequence_name"), tree["sequence"])
         contrasts = {c["name"]: _with_name(c["sequence_name"], c["sequence"]) for c in tree.pop("contrasts")}
         if contrasts:
@@ -124,6 +147,7 @@ class Recipe:
 SECTIONS: dict[str, type[Any]] = {
     "phantom": PhantomSpec,
     "slices": SliceSpec,
+    "cine": CineSpec,
     "vary": VarySpec,
     "scanner": ScannerSpec,
     "output": OutputSpec,
@@ -306,6 +330,8 @@ def _resolved(tree: Mapping[str, Any]) -> Recipe:
     for name in tree:
         known("recipe key", name, (*TOP, *SECTIONS, "sequence", "contrasts"))
     parts = {name: built(section, name, tree.get(name, {})) for name, section in SECTIONS.items()}
+    if "cine" not in tree:
+        del parts["cine"]
     sequence_name, sequence, contrasts = with_contrasts(tree.get("sequence", {}), tree.get("contrasts", {}))
     parts["phantom"] = with_subjects(parts["phantom"])
     parts["slices"] = with_positions(parts["slices"])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mrsim.classes import CLASS_SETS
-from mrsim.slices import AUTO, SLICE_SETS
+from mrsim.slices import AUTO, HEART, SLICE_SETS
 from mrsim.sources import OBJECTS
 from phantoms.names import known
 
@@ -16,6 +16,7 @@ PER = ("subject", "case")
 CODECS = ("none", "zstd")
 ORIENTATIONS = ("axial", "coronal", "sagittal")
 OWN_CLASSES = ("nifti", *OBJECTS)
+CINE_MODES = ("ideal",)
 SPLITS_BY = ("subject", "slice")
 
 
@@ -75,7 +76,7 @@ class SliceSpec:
             known("orientation", name, ORIENTATIONS)
         if len(set(self.orientations)) != len(self.orientations):
             raise ValueError(f"orientation must name each view once, got {self.orientation!r}")
-        known("slices.of", self.of, (*SLICE_SETS, AUTO))
+        known("slices.of", self.of, (*SLICE_SETS, AUTO, HEART))
 
     @property
     def orientations(self) -> tuple[str, ...]:
@@ -90,6 +91,42 @@ class Contrast:
     name: str
     sequence_name: str
     sequence: Any  # frozen parameters, of the class that `sequence_name` stands for
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CineSpec:
+    """A beating heart, scanned over its cycle.
+
+    mode : "ideal" has every spin in its steady state at the moment of the frame; "gated" plays a segmented
+        scan over many beats, every line at a time of its own
+    crop : pixels (y, x) around the heart that are kept of the image, () keeps all
+    spins : to a pixel and slice (layer, y, x)
+    pitch : [m] from slice to slice
+    inflow : share by which fresh blood is brighter when it moves fastest
+    breathing : factor on the drawn displacement of the heart from breath-hold to breath-hold
+    """
+
+    mode: str = "ideal"
+    n_frames: int = 50
+    crop: tuple[int, ...] = ()
+    spins: tuple[int, int, int] = (4, 2, 2)
+    pitch: float = 10e-3
+    inflow: float = 0.0
+    breathing: float = 0.0
+
+    def __post_init__(self) -> None:
+        known("mode", self.mode, CINE_MODES)
+        if not 1 <= self.n_frames <= 1000:
+            raise ValueError(f"n_frames must be 1 to 1000, got {self.n_frames}")
+        if self.crop and (len(self.crop) != 2 or not all(type(n) is int and n > 0 for n in self.crop)):
+            raise ValueError(f"crop must be two counts of pixels (y, x), got {self.crop}")
+        if len(self.spins) != 3 or not all(type(n) is int and 1 <= n <= 16 for n in self.spins):
+            raise ValueError(f"spins must be three counts (layer, y, x) of 1 to 16, got {self.spins}")
+        if not 0 < self.pitch < math.inf:
+            raise ValueError(f"pitch must be positive, got {self.pitch} m")
+        for name in ("inflow", "breathing"):
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

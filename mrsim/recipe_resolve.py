@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mrsim.recipe_parts import Contrast, PhantomSpec, SliceSpec, SplitSpec
 from mrsim.sequences import ALIASES, sequence_class
-from mrsim.slices import AUTO, SLICE_SETS, selected, slice_set, what_slices_may_be
+from mrsim.slices import AUTO, HEART, MID, SLICE_SETS, selected, slice_set, what_slices_may_be
 from mrsim.sources import content_hash, subjects_of
 from phantoms.names import known
 
+if TYPE_CHECKING:
+    from mrsim.recipe import Recipe
+
+MOST_SLICES = 16  # of a short-axis stack
 TEST_OF_FIVE = (1, 3)  # CRDN's split by slice: numbers modulo 5 of the test slices
 
 
@@ -34,6 +38,8 @@ def typed(cls: type[Any], section: str, values: Mapping[str, Any]) -> dict[str, 
 
 def _as_type(name: str, value: Any, default: Any) -> Any:  # noqa: ANN401
     wanted = type(default) if isinstance(default, (bool, int, float, str, tuple)) else str
+    if name == "phantom.subjects" and isinstance(value, str):
+        return _numbers(value)
     if wanted is tuple and isinstance(value, Iterable) and not isinstance(value, str):
         return tuple(value)
     if wanted is float and isinstance(value, (int, float)) and not isinstance(value, bool):
@@ -43,6 +49,59 @@ def _as_type(name: str, value: Any, default: Any) -> Any:  # noqa: ANN401
     if wanted is str and isinstance(value, int) and name == "slices.select":
         return str(value)
     raise ValueError(f"{name} must be of type {wanted.__name__}, got {value!r}")
+
+
+def _numbers(text: str) -> tuple[int, ...]:
+    """Numbers of a range such as "0-1199", both ends included."""
+    first, dash, last = text.partition("-")
+    if not (dash and first.strip().isdigit() and last.strip().isdigit() and int(first) <= int(last)):
+        raise ValueError(f"phantom.subjects must be a list of numbers or a range such as 0-19, got {text!r}")
+    return tuple(range(int(first), int(last) + 1))
+
+
+def check_cine(recipe: Recipe) -> None:
+    """ValueError for what a cine cannot be, and for still pictures of what beats."""
+    cardiac = recipe.phantom.source == "cardiac"
+    if recipe.cine is None:
+        if cardiac or recipe.slices.of == HEART:
+            raise ValueError(
+                "phantom cardiac must be scanned as a cine, by a recipe with a section [cine] such as "
+                "cardiac-cine-80: mrsim simulate --phantom cardiac makes still pictures of it"
+            )
+        return
+    if not cardiac:
+        raise ValueError(f"phantom must be cardiac for a cine, got {recipe.phantom.source!r}")
+    if recipe.contrasts:
+        raise ValueError(
+            f"contrasts must not be given for a cine, got {', '.join(c.name for c in recipe.contrasts)}"
+        )
+    if recipe.sequence_name != "bssfp":
+        raise ValueError(f"sequence must be bssfp for a cine, got {recipe.sequence_name!r}")
+    if recipe.sequence.rf != "ideal":
+        raise ValueError(
+            f"rf must be ideal (a slice with perfect edges) for a cine, got {recipe.sequence.rf!r}"
+        )
+    if recipe.slices.orientation != "axial":
+        raise ValueError(
+            "orientation must not be given for a cine, whose slices lie across the heart's long axis, "
+            f"got {recipe.slices.orientation!r}"
+        )
+    if recipe.engine != "auto":
+        raise ValueError(
+            f"engine must be auto for a cine (its mode says how it is computed), got {recipe.engine!r}"
+        )
+    if recipe.device != "cpu":
+        raise ValueError(f"device must be cpu for a cine, got {recipe.device!r}")
+    if recipe.slices.of != HEART:
+        raise ValueError(
+            "slices must be mid or a count such as 11 for a cine, whose stack follows the heart, "
+            f"got {recipe.slices.select!r}"
+        )
+    if recipe.split.by == "slice":
+        raise ValueError("split must be by subject for a cine, got 'slice'")
+    for side, size, name in zip(recipe.cine.crop, recipe.sequence.matrix, "yx", strict=False):
+        if side > size:
+            raise ValueError(f"crop must fit into the matrix along {name}, {size} pixels, got {side}")
 
 
 def with_contrasts(
@@ -86,6 +145,8 @@ def with_positions(spec: SliceSpec) -> SliceSpec:
     if spec.positions:
         numbers = spec.numbers or tuple(range(len(spec.positions)))
         return replace(spec, numbers=numbers, views=spec.views or spec.orientations * len(numbers))
+    if spec.of == HEART:
+        return _short_axis(spec)
     if spec.of == AUTO and spec.select not in SLICE_SETS:
         count = int(spec.select) if spec.select.isdigit() else 0
         if count < 1:
@@ -109,6 +170,16 @@ def with_positions(spec: SliceSpec) -> SliceSpec:
     return replace(spec, of=name, numbers=numbers, views=views, positions=positions)
 
 
+def _short_axis(spec: SliceSpec) -> SliceSpec:
+    """Slices of a cine, numbered from the base; where they lie the heart says."""
+    count = 1 if spec.select == MID else int(spec.select) if spec.select.isdigit() else 0
+    if not 1 <= count <= MOST_SLICES:
+        raise ValueError(
+            f"slices must be mid or a count of 1 to {MOST_SLICES} for a cine, got {spec.select!r}"
+        )
+    return replace(spec, numbers=tuple(range(count)), views=("axial",) * count)
+
+
 def with_split(spec: SplitSpec, subjects: tuple[int, ...], numbers: tuple[int, ...]) -> SplitSpec:
     """Test and validation subjects by number, of those that are in the data set; by slice there are none."""
     if spec.by == "slice":
@@ -119,6 +190,9 @@ def with_split(spec: SplitSpec, subjects: tuple[int, ...], numbers: tuple[int, .
                 f"on, got {n_test} of {len(numbers)} for the test"
             )
         return SplitSpec(by="slice")
+    if spec.test_last and spec.validation_last and spec.test_last + spec.validation_last >= len(subjects):
+        share = max(1, len(subjects) // 4)  # of a few subjects of a large data set
+        spec = replace(spec, test_last=share, validation_last=share)
     test = tuple(s for s in subjects if s in spec.test)
     rest = tuple(s for s in subjects if s not in test)
     if not spec.test and spec.test_last:

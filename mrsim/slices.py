@@ -29,6 +29,8 @@ class SliceError(ValueError):
 
 
 AUTO = "auto"  # over whatever the phantom's tissues to segment span; needs the phantom itself
+HEART = "heart"  # short-axis stack of a cine
+MID = "mid"  # its mid-ventricular slice
 
 
 def slice_set(name: str, orientation: str) -> tuple[float, ...]:

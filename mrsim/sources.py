@@ -10,21 +10,23 @@ from typing import TYPE_CHECKING, Any
 
 from mrsim.classes import CLASS_SETS
 from phantoms import phantom_source
+from phantoms.cardiac.names import CARDIAC_ORACLE
 from phantoms.objects.parts import object_oracle
 from phantoms.phantom import BRAIN_ORACLE, OracleClasses, PhantomSource
-from phantoms.tissues import TISSUE_TABLES, TissueTable, table_for_field, tissue_table
+from phantoms.tissues import CARDIAC_TABLES, TISSUE_TABLES, TissueTable, table_for_field, tissue_table
 
 if TYPE_CHECKING:
     from mrsim.recipe import Recipe
     from mrsim.recipe_parts import PhantomSpec
 
-DEFAULT_SUBJECTS = 20  # of the synthetic brain, which has as many as one likes
+DEFAULT_SUBJECTS = 20  # of the sources that are computed, which have as many as one likes
+COMPUTED = ("synthetic", "cardiac")
 OBJECTS = ("sphere", "cylinder", "vials")  # made of tissues of their own, each a class to segment
 
 
 def subjects_of(spec: PhantomSpec) -> tuple[int, ...]:
     """List the subjects asked for, or all of the source; ValueError for one that it does not have."""
-    if spec.source == "synthetic":
+    if spec.source in COMPUTED:
         if bad := [s for s in spec.subjects if not 0 <= s < 2**31]:
             raise ValueError(f"subject must not be negative, got {bad[0]}")
         return spec.subjects or tuple(range(DEFAULT_SUBJECTS))
@@ -54,8 +56,8 @@ def source_of(recipe: Recipe, phantom_dir: str | Path | None = None) -> PhantomS
     phantom_dir : folder of the BrainWeb volumes; None looks in the usual places
     """
     spec = recipe.phantom
-    if spec.source in OBJECTS:
-        return _source(spec, field_strength=recipe.scanner.field_strength)
+    if spec.source in (*OBJECTS, "cardiac"):
+        return _source(spec, seed=recipe.seed, field_strength=recipe.scanner.field_strength)
     return _source(spec, seed=recipe.seed, directory=phantom_dir)
 
 
@@ -74,6 +76,8 @@ def base_table(recipe: Recipe) -> TissueTable:
         return _object_table(recipe)
     if spec.source == "nifti":
         table: TissueTable = _table_file(spec).table
+    elif spec.source == "cardiac":
+        table = _cardiac_table(spec, field_strength)
     elif not spec.tissues:
         return table_for_field(field_strength)
     else:
@@ -104,6 +108,8 @@ def oracle_of(recipe: Recipe) -> OracleClasses:
         return oracle
     if recipe.phantom.source in OBJECTS:
         return object_oracle(_object_table(recipe))
+    if recipe.phantom.source == "cardiac":
+        return CARDIAC_ORACLE
     return CLASS_SETS.get(recipe.phantom.classes, BRAIN_ORACLE)
 
 
@@ -140,8 +146,20 @@ def _source(
     options: dict[str, Any] = {"spacing": spec.spacing} if spec.spacing else {}
     if spec.source in OBJECTS:
         return phantom_source(spec.source, field_strength=field_strength, **options)
+    if spec.source == "cardiac":
+        options["field_strength"] = field_strength
     n_subjects = max(spec.subjects, default=0) + 1
     return phantom_source(spec.source, seed=seed, n_subjects=n_subjects, **options)
+
+
+def _cardiac_table(spec: PhantomSpec, field_strength: float) -> TissueTable:
+    if spec.tissues:
+        raise ValueError(
+            f"tissues must be those of the field strength for the phantom cardiac, got {spec.tissues!r}"
+        )
+    if field_strength not in CARDIAC_TABLES:
+        raise ValueError(f"field_strength must be 1.5 or 3 T for cardiac, got {field_strength:g} T")
+    return tissue_table(CARDIAC_TABLES[field_strength])
 
 
 def _table_file(spec: PhantomSpec) -> Any:  # noqa: ANN401  a TableFile, whose module is heavy

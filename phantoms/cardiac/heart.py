@@ -14,7 +14,7 @@ from phantoms.cardiac.inside import Moment, paint_heart
 from phantoms.cardiac.names import CARDIAC_ORACLE
 from phantoms.cardiac.pose import Pose
 from phantoms.cardiac.torso import HEART, fitted, heart_axes, torso_of, vessels
-from phantoms.cardiac.ventricles import ANGLES, PERICARDIUM, Ventricles
+from phantoms.cardiac.ventricles import ANGLES, PAD, PERICARDIUM, Ventricles
 
 Array = NDArray[Any]
 ROW = 1.0  # [mm] between the outlines that the kernel interpolates
@@ -96,7 +96,8 @@ class Heart:
 
     def slice_positions(self, pitch: float = PITCH) -> NDArray[np.float64]:
         """Positions along z [m] of the short-axis stack, base to apex, until the myocardium ends."""
-        first = float(self._annulus[2]) * MM - self.case.first_slice
+        # the middle of the long axis lies at z = 0: a pose, which takes long, moves it in the plane only
+        first = float(self._half_axis[2]) * MM - self.case.first_slice
         n = int((self.ventricles.length * MM - self.case.first_slice) / pitch) + 1
         return np.asarray(first - pitch * np.arange(min(n, MAX_SLICES)))
 
@@ -147,6 +148,28 @@ class Heart:
         for frame, at in zip(frames, phases.ravel().tolist(), strict=True):
             self._paint(frame, at, ax, ay, az, breath / MM)
         return frames.reshape(*phases.shape, *still.shape)
+
+    def reach(
+        self, phase: ArrayLike, z: tuple[float, float], *, breath: float = 0.0
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Find the box outside of which labels between z[0] and z[1] are the same at every `phase`.
+
+        returns : lower and upper corner (x, y) [m]; both the middle of the heart where it does not reach
+        """
+        origin = self._annulus + breath / MM * self.b0_direction
+        low, high = z[0] / MM - ROW, z[1] / MM + ROW
+        found = []
+        for at in np.unique(np.asarray(phase, dtype=np.float64)).tolist():
+            m, c = self._moment(at), float(self.contraction(at))
+            rows = np.arange(m.apex - BELOW, m.annulus + ABOVE, ROW)
+            r = np.sqrt(np.maximum(self.ventricles.outlines(at, rows)[:, :-1, PAD], 0))
+            angle = ANGLES - self.ventricles.twist(rows, c)[:, None]
+            heights = np.broadcast_to(rows[:, None], r.shape)
+            edge = np.stack([r * np.cos(angle), r * np.sin(angle), heights]).reshape(3, -1)
+            edge = self._to_heart.T @ edge[:, r.ravel() > 0] + origin[:, None]
+            found.append(edge[:2, (edge[2] >= low) & (edge[2] <= high)])
+        points = np.concatenate([*found, self._centre[:2, None]], axis=1)
+        return (points.min(axis=1) - ROW) * MM, (points.max(axis=1) + ROW) * MM
 
     def _still(self, x: Array, y: Array, z: Array, breath: float) -> Array:
         """Paint everything but the heart."""

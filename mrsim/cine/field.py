@@ -1,0 +1,56 @@
+"""B0 of a heart in its thorax: the field of the tissues' susceptibility, with the slices oblique to B0."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mrsim.constants import GAMMA_BAR
+from mrsim.fields import FieldMap, smooth_b0
+from mrsim.fields.b0 import coarse_grid, shimmed
+from mrsim.fields.dipole import dipole_field
+from phantoms.phantom import OracleClasses, Phantom
+
+if TYPE_CHECKING:
+    from phantoms.cardiac.heart import Heart
+    from phantoms.tissues import TissueTable
+
+CELL = 4e-3  # [m]
+REACH = (
+    0.172,
+    0.260,
+    0.150,
+)  # [m] of the body that is looked at, from the middle of the field of view, x y z
+
+
+def thorax(heart: Heart, tissues: TissueTable, oracle: OracleClasses, phase: float) -> Phantom:
+    """Return the body around the heart on cells of 4 mm, at one moment."""
+    x, y, z = (np.arange(-reach, reach + CELL / 2, CELL) for reach in REACH)
+    affine = np.diag([CELL, CELL, CELL, 1.0])
+    affine[:3, 3] = x[0], y[0], z[0]
+    return Phantom(
+        name="cardiac",
+        subject=str(heart.case.index),
+        labels=heart.labels(phase, x, y, z),
+        affine=affine,
+        tissues=tissues,
+        oracle=oracle,
+    )
+
+
+def heart_b0(
+    body: Phantom, heart: Heart, kind: str, *, strength: float, rng: np.random.Generator
+) -> FieldMap | None:
+    """Off-resonance [Hz] over the body: "off", "susceptibility" or "smooth".
+
+    Susceptibility: dipole field for B0 along `heart.b0_direction`, shimmed to second order over the heart.
+    """
+    if kind == "off":
+        return None
+    if kind == "smooth":
+        return smooth_b0(body, rng, strength=strength)
+    grid = coarse_grid(body)
+    relative = dipole_field(grid.chi, grid.spacing, tuple(heart.b0_direction.tolist()))
+    hz = GAMMA_BAR * body.tissues.field_strength * strength
+    return FieldMap(values=np.float32(hz) * shimmed(relative, grid), affine=grid.affine)

@@ -1,0 +1,167 @@
+"""A subject of a cine data set, from draws to arrays: what `mrsim.simulation` is to still pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mrsim.cine.field import heart_b0, thorax
+from mrsim.cine.ideal import Part, steady_frames
+from mrsim.cine.oracle import Answers, answers, crop_around, over_cycle, within
+from mrsim.cine.scene import Box, Scene, cropped, full_plane
+from mrsim.cine.steady import signal_table
+from mrsim.draws import SubjectDraw
+from mrsim.fields import COILS, CoilMaps, FieldMap
+from mrsim.noise import add_noise
+from mrsim.recipe import Recipe
+from mrsim.sources import oracle_of
+from phantoms.cardiac.heart import Heart
+from phantoms.cardiac.names import LV_BLOOD, RV_BLOOD
+from phantoms.phantom import PhantomSource
+
+Arrays = dict[str, NDArray[Any]]
+MIDDLE = 0.2  # phase at which the body is looked at for its field: between the ends of the motion
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
+class Subject:
+    """A heart in the scanner, with its field map and the coils around it."""
+
+    heart: Heart
+    b0: FieldMap | None
+    coils: CoilMaps | None
+
+
+def prepare(recipe: Recipe, source: PhantomSource, draw: SubjectDraw) -> Subject:
+    """Make the heart, the B0 map of its thorax, and place the coils."""
+    heart: Heart = source.heart(draw.subject)  # type: ignore[attr-defined]
+    scanner = recipe.scanner
+    b0, coils = None, None
+    if scanner.b0 != "off" or scanner.coils > 1:
+        body = thorax(heart, draw.table, oracle_of(recipe), MIDDLE)
+        rng = np.random.Generator(np.random.Philox(draw.b0_seed))
+        b0 = heart_b0(body, heart, scanner.b0, strength=scanner.b0_strength, rng=rng)
+        if scanner.coils > 1:
+            coils = COILS[scanner.coil_array](scanner.coils, body.extent)
+    return Subject(heart=heart, b0=b0, coils=coils)
+
+
+def simulate_subject(
+    recipe: Recipe, draw: SubjectDraw, subject: Subject, progress: Callable[[int], None] = lambda _: None
+) -> Arrays:
+    """All slices of one subject: (slice, ...) arrays by their names in the store.
+
+    progress : called with 1 after each slice
+    """
+    arrays: Arrays = {}
+    n, first = len(draw.positions), draw.rank * len(draw.positions)
+    for i in range(n):
+        for name, value in simulate_slice(recipe, draw, subject, i, first + i).items():
+            arrays.setdefault(name, np.empty((n, *value.shape), value.dtype))[i] = value
+        progress(1)
+    return arrays
+
+
+def simulate_slice(recipe: Recipe, draw: SubjectDraw, subject: Subject, number: int, case: int) -> Arrays:
+    """One cine: every array that the store keeps of it."""
+    spec, (sequence,) = recipe.cine, draw.sequences[number]
+    assert spec is not None
+    plane = full_plane(draw.positions[number], sequence.fov, sequence.matrix, sequence.thickness)
+    heart = subject.heart
+    scene = Scene(
+        heart=heart,
+        plane=plane,
+        cuts=spec.spins,
+        phases=heart.frames(spec.n_frames),
+        breath=spec.breathing * heart.case.breath[number],
+    )
+    moving = scene.labels(scene.phases, scene.moving)
+    found = oracle(scene, moving, recipe)
+    crop = crop_around(found.labels, spec.crop, scene)
+    parts_field = [scene.field(subject.b0, box) for box in (scene.whole, scene.moving)]
+    span = (float(parts_field[0].min()), float(parts_field[0].max()))
+    table = signal_table(draw.table, sequence, span)
+    whole, box = (
+        Part(box=b, place=table.place(f), coils=coils_at(subject.coils, scene, b))
+        for b, f in zip((scene.whole, scene.moving), parts_field, strict=True)
+    )
+    kspace = steady_frames(scene, (whole, box), moving, table, gains(recipe, heart, scene.phases), crop)
+    return stored(recipe, subject, plane, found, crop, kspace, case)
+
+
+def oracle(scene: Scene, moving: NDArray[np.uint8], recipe: Recipe) -> Answers:
+    """Answers for the full field of view in every frame."""
+    classes = oracle_of(recipe)
+    rest = answers(scene.at_rest[None], scene.cuts, classes)
+    return over_cycle(rest, answers(moving, scene.cuts, classes), scene.moving)
+
+
+def gains(recipe: Recipe, heart: Heart, phases: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Factors (frame, tissue) on the signal: 1, and in-flow of fresh spins where the recipe asks for it."""
+    assert recipe.cine is not None
+    found = np.ones((phases.size, len(oracle_of(recipe).of_tissue)), np.float32)
+    if recipe.cine.inflow:
+        flow = 1 + recipe.cine.inflow * speed(heart, phases)
+        found[:, LV_BLOOD] = found[:, RV_BLOOD] = flow
+    return found
+
+
+def speed(heart: Heart, phases: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How fast blood moves at `phases`: the rate of the volume's change over its largest, 0 to 1."""
+    step = 1e-3
+    every = np.arange(0, 1, step)
+
+    def rate(at: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.abs(heart.contraction(at + step / 2) - heart.contraction(at - step / 2))
+
+    return np.asarray(rate(phases) / rate(every).max())
+
+
+def coils_at(coils: CoilMaps | None, scene: Scene, box: Box) -> NDArray[np.complex64] | None:
+    """Sensitivities (coil, x, y) in the middle of the slice at the spins of a box."""
+    if coils is None:
+        return None
+    (x, y, _), (in_x, in_y) = scene.places, scene.spins(box)
+    return coils.on_lattice(y[in_y], x[in_x], np.array([scene.plane.centre[2]]))[:, 0]
+
+
+def stored(
+    recipe: Recipe,
+    subject: Subject,
+    plane: Any,  # noqa: ANN401 - SlicePlane
+    found: Answers,
+    crop: Box | None,
+    kspace: NDArray[np.complex64],
+    case: int,
+) -> Arrays:
+    """Arrays of the store: the crop of the answers and maps, and k-space with its baked noise."""
+    if crop is not None:
+        found, plane = within(found, crop), cropped(plane, crop)
+    output = recipe.output
+    if output.noise > 0:
+        kspace = add_noise(
+            kspace,
+            output.noise,
+            seed=recipe.seed,
+            case=case,
+            reference=output.noise_reference,
+            labels=found.labels,
+            class_names=oracle_of(recipe).names,
+        )
+    arrays: Arrays = {
+        "kspace": kspace,
+        "labels": found.labels,
+        "tissue": found.tissue,
+        "affine": plane.affine,
+    }
+    if output.soft_labels:
+        arrays["fractions"] = found.fractions()
+    if subject.b0 is not None:
+        arrays["b0"] = subject.b0.on_image(plane)
+    if subject.coils is not None:
+        arrays["csm"] = subject.coils.on_image(plane)
+    return arrays
