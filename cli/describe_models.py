@@ -41,6 +41,7 @@ def model_text(name: str, cls: type[SegmentationModel], pairs: tuple[str, ...]) 
             *(f"  {f.name} = {getattr(config, f.name)}" for f in fields(config)),
             "\nTraining as in the paper (flags of segnets train override it):",
             *(f"  {f.name} = {shown(recipe_value(cls.recipe, f.name))}" for f in fields(cls.recipe)),
+            *cine_lines(cls),
             *(f"  stage {i}: {stage_line(stage)}" for i, stage in enumerate(cls.stages, start=1)),
             *(f"  with --init: {stage_line(stage)}" for stage in cls.fine_tuning),
         ]
@@ -63,6 +64,17 @@ def cost_lines(name: str, options: dict[str, Any]) -> list[str]:
     ]
 
 
+def cine_lines(cls: type[SegmentationModel]) -> list[str]:
+    """State what its paper does otherwise with series of frames."""
+    if cls.cine is None:
+        return []
+    both = [
+        (f.name, recipe_value(cls.cine, f.name), recipe_value(cls.recipe, f.name)) for f in fields(cls.cine)
+    ]
+    changed = [f"    {name} = {shown(cine)}" for name, cine, still in both if cine != still]
+    return ["  of cines:", *changed]
+
+
 def stage_line(stage: Stage) -> str:
     """One stage of a training: its numbers as far as they differ from the usual ones, and what learns."""
     usual = type(stage)(name=stage.name)
@@ -75,6 +87,8 @@ def stage_line(stage: Stage) -> str:
 def recipe_value(recipe: Recipe, name: str) -> object:
     """Return a number of a recipe as its flag takes it."""
     value = getattr(recipe, name)
+    if name == "crop":
+        return size(value).replace(" ", "") or "none"
     return f"{value / DEG:g}" if name in DEGREES else value
 
 

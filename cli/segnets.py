@@ -103,17 +103,20 @@ def train(model: str | None, run: str | None, pairs: tuple[str, ...], quiet: boo
     checked(check_choice, "model", model, MODELS | RECONSTRUCTORS)
     if "data" not in overrides:
         raise click.UsageError("--data is missing: the store to train on")
-    if "mask" in overrides and "rate" in overrides:
-        raise click.UsageError("--mask decides what is sampled: leave out --rate")
+    for one, other in (("mask", "rate"), ("mask", "lines"), ("lines", "rate")):
+        if one in overrides and other in overrides:
+            raise click.UsageError(f"--{one} decides what is sampled: leave out --{other}")
     overrides["options"] = checked(parse_options, model_class(model).Config, pairs)
     checked(n_parameters, model, overrides["options"])  # builds the network, without room for its weights
-    config = checked(TrainConfig.for_model, model, **overrides)
+    checked(TrainConfig.for_model, model, **overrides)  # wrong values show before a store is looked for
 
     from segnets.data import as_store
     from segnets.train import describe
     from segnets.train import train as run_training
 
-    checked(describe, config, as_store(config.data))  # options that do not fit the store are usage errors
+    store = as_store(overrides["data"])
+    config = checked(TrainConfig.for_model, model, cine=store.n_frames > 0, **overrides)
+    checked(describe, config, store)  # options that do not fit the store are usage errors
     finish_training(lambda: run_training(config, quiet=quiet), quiet)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from cli.units import DEG
-from segnets.config import DEVICES, PRECISIONS, RESIDENT, VALIDATE, Recipe, TrainConfig
+from segnets.config import DENSITIES, DEVICES, PHASES, PRECISIONS, RESIDENT, VALIDATE, Recipe, TrainConfig
 
 FROM_ARGUMENTS = ("model", "options")  # the argument MODEL and --set
 HELP = {
@@ -30,7 +30,14 @@ HELP = {
     "mask": "Sampling pattern for all slices instead of lines: .npy file, or a run that has one.",
     "noise": "Noise level, share of the RMS of the noise-free k-space; repeat to train on several.",
     "rate": "Share of the phase-encode lines that is kept. Repeat to train on several.",
+    "lines": "Lines that are kept, of a cine in every frame, instead of --rate. Repeat for several.",
     "n_center": "Central lines that are always kept.",
+    "center_from": "Keep them only among at least so many lines; 0 = always.",
+    "density": "How the other lines lie about the centre.",
+    "phase": "Phase that the images get for their own: two waves (sinusoid) or an uneven B0 (bumps).",
+    "crop": "Cut larger images to so many pixels around their centre, phase encode x readout: 168x208.",
+    "window": "Train on so many successive frames of a cine, drawn at random; 0 = all.",
+    "accumulate": "Parts that a batch is taken in: less memory for the same step.",
     "n_cases": "Train on the first so many slices of the split; 0 = all.",
     "seed": "Seed of weights, order, masks.",
     "device": "Where to train.",
@@ -45,14 +52,34 @@ HELP = {
     "checkpoint_minutes": "Minutes between checkpoints within an epoch.",
     "out": "Run directory [default: runs/<model>-<time>].",
 }
-CHOICES = {"device": DEVICES, "precision": PRECISIONS, "resident": RESIDENT, "validate": VALIDATE}
+CHOICES = {
+    "device": DEVICES,
+    "precision": PRECISIONS,
+    "resident": RESIDENT,
+    "validate": VALIDATE,
+    "density": DENSITIES,
+    "phase": PHASES,
+}
 SWITCHES = ("compile", "channels_last")
-SEVERAL = ("noise", "rate", "contrast")
-WHOLE = ("epochs", "batch_size", "lr_step", "n_center", "n_cases", "seed", "devices", "validate_every")
+SEVERAL = ("noise", "rate", "contrast", "lines")
+WHOLE = (
+    *("epochs", "batch_size", "lr_step", "n_center", "center_from", "window", "lines", "accumulate"),
+    *("n_cases", "seed", "devices", "validate_every"),
+)
 DEGREES = ("rotation",)
 TEXT = ("data", "out", "contrast", "mask", "init")
 
 Command = Callable[..., Any]
+
+
+def size(text: str) -> tuple[int, ...]:
+    """Turn 168x208 into (168, 208), and none into ()."""
+    if text == "none":
+        return ()
+    ny, x, nx = text.partition("x")
+    if not (x and ny.isdigit() and nx.isdigit()):
+        raise click.BadParameter(f"{text!r} is no size such as 168x208")
+    return int(ny), int(nx)
 
 
 def train_options(command: Command) -> Command:
@@ -64,7 +91,11 @@ def train_options(command: Command) -> Command:
 
 def given(values: dict[str, Any]) -> dict[str, Any]:
     """Keep what the user typed, angles in radians."""
-    typed = {name: value for name, value in values.items() if value is not None and value != ()}
+    typed = {
+        name: value
+        for name, value in values.items()
+        if value is not None and not (value == () and name in SEVERAL)
+    }
     return {name: value * DEG if name in DEGREES else value for name, value in typed.items()}
 
 
@@ -81,14 +112,16 @@ def _option(name: str, default: object) -> Callable[[Command], Command]:
         default=None,
         type=_type(name),
         multiple=name in SEVERAL,
-        metavar={"data": "STORE", "mask": "FILE|RUN", "init": "RUN"}.get(name),
+        metavar={"data": "STORE", "mask": "FILE|RUN", "init": "RUN", "crop": "YxX"}.get(name),
         help=f"{HELP[name]}{_default(name, default)}",
     )
 
 
-def _type(name: str) -> click.Choice[str] | type:
+def _type(name: str) -> click.Choice[str] | Callable[[str], Any]:
     if name in CHOICES:
         return click.Choice(CHOICES[name])
+    if name == "crop":
+        return size
     if name in SWITCHES:
         return bool
     return int if name in WHOLE else str if name in TEXT else float
@@ -98,6 +131,6 @@ def _default(name: str, default: object) -> str:
     if name in TEXT:
         return ""
     if name in {f.name for f in fields(Recipe)}:
-        shown = ", ".join(map(str, default)) if isinstance(default, tuple) else default
+        shown = (", ".join(map(str, default)) or "none") if isinstance(default, tuple) else default
         return f"  [default: the model's, SERANet's is {shown}]"
     return f"  [default: {'off' if default is False else default}]"

@@ -60,6 +60,30 @@ def frame_lines(
     return np.stack([gaussian_lines(n, n_lines, n_center, sigma, rng) for _ in range(n_frames)])
 
 
+def fixed_frame_lines(
+    n_frames: int,
+    n: int,
+    n_lines: int,
+    *,
+    subject: int,
+    slice_index: int,
+    density: str = "gaussian",
+    n_center: int = 0,
+    trial: int = 0,
+) -> Mask:
+    """Lines that this cine is always tested with, each frame's by a hash of (subject, slice, frame, n_lines).
+
+    So a frame has its mask whatever the number of frames, and another for every number of lines.
+
+    density : of `DENSITIES`
+    trial : another draw of the same kind; 0 is the one that tables are made with
+    returns : (frame, n)
+    """
+    draw = DENSITIES[known("density", density, DENSITIES)]
+    name = f"{int(subject)}/{int(slice_index)}/{{}}/{int(n_lines)}" + (f"/{int(trial)}" if trial else "")
+    return np.stack([draw(n, n_lines, n_center, _generator(name.format(t))) for t in range(n_frames)])
+
+
 def radial2d(shape: tuple[int, int], n_points: int, rng: Generator) -> Mask:
     """Straight spokes through DC at equal angles, on the nearest samples; exactly `n_points` of them.
 
@@ -125,6 +149,12 @@ def random_mask(shape: tuple[int, int], rate: float, *, rng: Generator) -> Mask:
     return random2d(shape, _count(rate, shape[0] * shape[1]), rng)
 
 
+# how the lines of the frames of a cine lie about DC: (n, n_lines, n_center, rng) -> (n,)
+DENSITIES: dict[str, Callable[[int, int, int, Generator], Mask]] = {
+    "gaussian": lambda n, n_lines, n_center, rng: gaussian_lines(n, n_lines, n_center, n / 6, rng),
+    "ktfocuss": lambda n, n_lines, n_center, rng: ktfocuss_lines(n, n / n_lines, n_center, rng),
+}
+
 # every entry: (shape, rate, *, rng) -> (ky, kx)
 MASKS: dict[str, Callable[..., Mask]] = {
     "lines": line_mask,
@@ -149,11 +179,14 @@ def fixed_mask(
     returns : (ky, kx)
     """
     known("pattern", pattern, MASKS)
-    digest = hashlib.blake2b(
-        f"{int(subject)}/{int(slice_index)}/{rate:.6f}".encode(), digest_size=16
-    ).digest()
-    rng = np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
+    rng = _generator(f"{int(subject)}/{int(slice_index)}/{rate:.6f}")
     return MASKS[pattern](shape, rate, rng=rng, **options)
+
+
+def _generator(name: str) -> Generator:
+    """Make the generator that is seeded by a hash of `name`."""
+    digest = hashlib.blake2b(name.encode(), digest_size=16).digest()
+    return np.random.Generator(np.random.Philox(key=int.from_bytes(digest, "little")))
 
 
 def _lines(n: int, n_lines: int, n_center: int, log_weight: NDArray[np.float64], rng: Generator) -> Mask:

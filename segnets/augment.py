@@ -39,8 +39,9 @@ class Affine:
     def move(self, kspace: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Move every slice by a draw of its own.
 
-        kspace : (slice, [contrast,] ky, kx) complex64, centred, without noise, which would lose its whiteness
-        labels : (slice, y, x) uint8; what comes in from outside is class 0
+        kspace : (slice, [contrast or frame,] ky, kx) complex64, centred, without noise, which would lose its
+            whiteness
+        labels : (slice, [frame,] y, x) uint8; what comes in from outside is class 0. All frames move alike
         """
         back = self.draw(len(labels), generator)
         image = fourier.centred_ifft2(kspace)
@@ -49,7 +50,8 @@ class Affine:
         moved = (
             resample(channels, back, "bicubic").reshape(*flat.shape[:2], 2, *flat.shape[2:]).movedim(2, -1)
         )
-        turned = resample(labels[:, None].float(), back, "nearest")[:, 0]
+        frames = labels.reshape(len(labels), -1, *labels.shape[-2:]).float()
+        turned = resample(frames, back, "nearest").reshape(labels.shape)
         complex_image = torch.view_as_complex(moved.contiguous()).reshape(image.shape)
         return fourier.centred_fft2(complex_image), turned.to(labels.dtype)
 

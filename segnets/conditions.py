@@ -12,20 +12,19 @@ import torch
 from numpy.typing import NDArray
 
 from mrsim.store import Store
-from segnets.config import DEVICES, RunConfig, check, check_choice
+from segnets.config import DEVICES, PHASES, RunConfig, check, check_choice
 from segnets.data import (
     Batch,
     DataError,
     Pattern,
     data_hash,
-    evaluation_masks,
+    evaluation_batch,
+    image_shape,
     known_contrasts,
     phantom_of,
-    read_cases,
     split_indices,
-    undersample,
 )
-from segnets.masks import count_lines
+from segnets.masks import Lines
 from segnets.models import model_class
 from segnets.patterns import read_pattern, share
 
@@ -45,6 +44,8 @@ class EvaluateConfig:
     split: str = "test"
     noise: float | None = None  # share of the RMS of the noiseless k-space; None = the training's first
     rate: float | None = None  # share of phase-encode lines that is kept; None = the training's first
+    lines: int | None = None  # or their number, of a series in every frame
+    phase: str | None = None  # that the images get for their own; None = the training's
     mask: str = ""  # file or run whose pattern all slices get instead; "" = as the training
     inu: float | None = None  # level of the intensity non-uniformity; None = the training's
     which: str = "last"  # checkpoint
@@ -52,7 +53,10 @@ class EvaluateConfig:
     allow_seen: bool = False  # also subjects that the network was trained on
     batch_size: int = 12
     device: str = "auto"
-    contrast: tuple[str, ...] = ()  # filled in: the training's
+    contrast: tuple[str, ...] = ()  # filled in: the training's, as are the next three
+    crop: tuple[int, ...] = ()
+    density: str = ""
+    center_from: int = 0
     sampling: str = ""  # filled in: LINES, MASK or OWN
 
     def __post_init__(self) -> None:
@@ -60,6 +64,10 @@ class EvaluateConfig:
         check_choice("device", self.device, DEVICES)
         check(self.noise is None or 0 <= self.noise < math.inf, "noise", "be >= 0", self.noise)
         check(self.rate is None or 0 < self.rate <= 1, "rate", "lie in (0, 1]", self.rate)
+        check(self.lines is None or self.lines >= 1, "lines", "be at least 1", self.lines)
+        check(self.rate is None or self.lines is None, "rate", "be left out where lines are given", self.rate)
+        if self.phase is not None:
+            check_choice("phase", self.phase, PHASES)
         check(self.inu is None or 0 <= self.inu < 2, "inu", "lie in [0, 2)", self.inu)
         check(self.batch_size >= 1, "batch_size", "be at least 1", self.batch_size)
 
@@ -69,13 +77,19 @@ class EvaluateConfig:
         DataError where a network with its own pattern is to sample otherwise.
         """
         train = run.train
-        mask = self.mask or (str(source) if run.mask and self.rate is None else "")
-        sampling, rate = (MASK if mask else LINES), self.rate
+        chosen = self.rate is not None or self.lines is not None
+        mask = self.mask or (str(source) if run.mask and not chosen else "")
+        wanted = rate = self.rate
+        if self.lines is not None:
+            n_ky = run.shape[0]
+            check(self.lines <= n_ky, "lines", f"be at most the {n_ky} of the images", self.lines)
+            wanted = rate = self.lines / n_ky
+        sampling = MASK if mask else LINES
         if model_class(train.model).configure(train.options).samples_itself:
             sampling, rate = OWN, float(train.options["rate"])
-            if mask or self.rate not in (None, rate):
-                wanted = f"mask {mask}" if mask else f"rate {self.rate:g}"
-                raise DataError(f"{source} samples {rate:.3g} of k-space by its own pattern, got {wanted}")
+            if mask or wanted not in (None, rate):
+                other = f"mask {mask}" if mask else f"rate {wanted:g}"
+                raise DataError(f"{source} samples {rate:.3g} of k-space by its own pattern, got {other}")
         elif mask:
             rate = share(read_pattern(mask))
         return replace(
@@ -84,10 +98,19 @@ class EvaluateConfig:
             noise=train.noise[0] if self.noise is None else self.noise,
             inu=train.inu if self.inu is None else self.inu,
             rate=train.rate[0] if rate is None else rate,
+            lines=None,
             mask=mask,
+            phase=train.phase if self.phase is None else self.phase,
             contrast=train.contrast,
+            crop=train.crop,
+            density=train.density,
+            center_from=train.center_from,
             sampling=sampling,
         )
+
+    def line_rule(self, n_ky: int, n_center: int) -> Lines:
+        """How lines are drawn; of a configuration with nothing left open."""
+        return Lines(n_ky=n_ky, n_center=n_center, center_from=self.center_from, density=self.density)
 
     @property
     def words(self) -> str:
@@ -105,9 +128,10 @@ class EvaluateConfig:
 
         A network that samples by itself is given all of k-space.
         """
+        ny, nx = (min(n, m) for n, m in zip(shape, self.crop or shape, strict=True))
         if self.sampling == OWN:
-            return np.ones((shape[0], 1), np.float32)
-        return read_pattern(self.mask, shape) if self.sampling == MASK else None
+            return np.ones((ny, 1), np.float32)
+        return read_pattern(self.mask, (ny, nx)) if self.sampling == MASK else None
 
 
 def pick_device(name: str) -> torch.device:
@@ -129,9 +153,15 @@ def check_fit(source: str | Path, run: RunConfig, store: Store, config: Evaluate
             f"{source} reads one contrast, but {store.path} holds {', '.join(store.contrasts)}: "
             "train it on one of them with --contrast"
         )
+    if bool(run.n_frames) != bool(store.n_frames):
+        kinds = {False: "still images", True: "series of frames"}
+        raise DataError(
+            f"{source} was trained on {kinds[bool(run.n_frames)]}, "
+            f"but {store.path} holds {kinds[bool(store.n_frames)]}"
+        )
     if config.sampling == LINES:
         try:
-            count_lines(config.rate or 1.0, store.shape[0], run.train.n_center)
+            config.line_rule(image_shape(store, config.crop)[0], run.train.n_center).count(config.rate or 1.0)
         except ValueError as error:
             raise DataError(str(error)) from None
 
@@ -162,11 +192,30 @@ def check_unseen(source: str | Path, seen: Sequence[int], config: EvaluateConfig
 
 
 def batch_of(
-    store: Store, index: NDArray[np.int64], config: EvaluateConfig, n_center: int, device: torch.device
+    store: Store,
+    index: NDArray[np.int64],
+    config: EvaluateConfig,
+    n_center: int,
+    device: torch.device,
+    trial: int = 0,
 ) -> Batch:
-    """Any cases of a store with the noise and the fixed masks that `evaluation_batches` gives them."""
-    cases = read_cases(
-        store, index, (config.noise or 0.0,), inu=config.inu or 0.0, contrast=config.contrast
-    ).to(device)
-    mask = evaluation_masks(store, index, config.rate or 1.0, n_center, config.pattern(store.shape))
-    return undersample(cases.kspace[0], mask.to(device), cases.labels, cases.index)
+    """Any cases of a store with the noise, the fixed masks and phases that `evaluation_batches` gives them.
+
+    trial : of series, another draw of masks than that of the tables
+    """
+    return evaluation_batch(
+        store,
+        index,
+        rate=config.rate or 1.0,
+        noise=config.noise or 0.0,
+        n_center=n_center,
+        center_from=config.center_from,
+        density=config.density or "gaussian",
+        pattern=config.pattern(store.shape),
+        phase=config.phase or "none",
+        inu=config.inu or 0.0,
+        contrast=config.contrast,
+        crop=config.crop,
+        trial=trial,
+        device=device,
+    )

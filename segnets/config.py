@@ -15,6 +15,8 @@ PRECISIONS = ("32-true", "bf16-mixed")
 DEVICES = ("auto", "cpu", "cuda")
 RESIDENT = ("auto", "yes", "no")
 VALIDATE = ("auto", "none", "validation", "test")
+PHASES = ("none", "sinusoid", "bumps")  # segnets.phase
+DENSITIES = ("gaussian", "ktfocuss")  # mrsim.sampling
 
 OptionValue = int | float | str | bool
 
@@ -46,6 +48,10 @@ class Recipe:
     noise: tuple[float, ...] = (0.10,)  # share of the RMS of the noiseless k-space
     rate: tuple[float, ...] = (0.30,)  # share of the phase-encode lines that is kept
     n_center: int = 16  # central lines that are always kept
+    center_from: int = 0  # but only among at least so many lines, 0 = always
+    density: str = "gaussian"  # of the other lines
+    phase: str = "none"  # that the images get for their own: "none" leaves them as they are
+    crop: tuple[int, ...] = ()  # (y, x) [pixel] larger images are cut to this around their centre, () = not
     epochs: int = 50
     batch_size: int = 12  # over all devices together
     lr: float = 1e-4
@@ -56,6 +62,7 @@ class Recipe:
     rotation: float = 0.0  # [rad] training slices are turned at random by up to so much
     zoom: float = 0.0  # resized by up to so much: 0.1 is 0.9 to 1.1
     shift: float = 0.0  # [pixel] and shifted by up to so much along each axis
+    window: int = 0  # train on so many successive frames of a series, from a random one on, 0 = all
 
     def __post_init__(self) -> None:
         for name in ("epochs", "batch_size", "lr_step"):
@@ -72,6 +79,16 @@ class Recipe:
         check(bool(self.rate) and all(0 < r <= 1 for r in self.rate), "rate", "lie in (0, 1]", self.rate)
         whole = isinstance(self.n_center, int) and self.n_center >= 0
         check(whole, "n_center", "be a whole number >= 0", self.n_center)
+        for name in ("center_from", "window"):
+            value = getattr(self, name)
+            check(isinstance(value, int) and value >= 0, name, "be a whole number >= 0", value)
+        if self.center_from:
+            rule = f"be at most the {self.center_from} lines of center_from"
+            check(self.n_center <= self.center_from, "n_center", rule, self.n_center)
+        check_choice("density", self.density, DENSITIES)
+        check_choice("phase", self.phase, PHASES)
+        sizes = len(self.crop) in (0, 2) and all(isinstance(n, int) and n >= 1 for n in self.crop)
+        check(sizes, "crop", "be two positive whole numbers, as 168x208", self.crop)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -81,6 +98,8 @@ class TrainConfig(Recipe):
     model: str
     data: str  # store, path or URL
     options: dict[str, OptionValue] = field(default_factory=dict)  # fields of the model's Config
+    lines: tuple[int, ...] = ()  # that are kept, of a series in every frame; () = as `rate` says
+    accumulate: int = 1  # parts that a batch is taken in, one gradient in all: less memory
     contrast: tuple[str, ...] = ()  # of a store with several, () = all
     inu: float = 0.0  # level of the intensity non-uniformity: 0.2 is 0.9 to 1.1 over the brain
     mask: str = ""  # file or run whose sampling pattern all slices get, "" = lines at `rate`
@@ -105,9 +124,16 @@ class TrainConfig(Recipe):
         for name, known in CHOICES.items():
             check_choice(name, getattr(self, name), known)
         check(0 <= self.inu < 2, "inu", "lie in [0, 2)", self.inu)
-        for name, least in {"n_cases": 0, "seed": 0, "devices": 1, "validate_every": 1}.items():
+        for name, least in {
+            "n_cases": 0,
+            "seed": 0,
+            "devices": 1,
+            "validate_every": 1,
+            "accumulate": 1,
+        }.items():
             value = getattr(self, name)
             check(isinstance(value, int) and value >= least, name, f"be a whole number >= {least}", value)
+        check(all(n >= 1 for n in self.lines), "lines", "be at least 1", self.lines)
         check(self.max_minutes >= 0, "max_minutes", "be zero or positive", f"{self.max_minutes} min")
         check(
             self.checkpoint_minutes > 0, "checkpoint_minutes", "be positive", f"{self.checkpoint_minutes} min"
@@ -120,10 +146,12 @@ class TrainConfig(Recipe):
         )
 
     @classmethod
-    def for_model(cls, model: str, *, data: str, **overrides: object) -> TrainConfig:
+    def for_model(cls, model: str, *, data: str, cine: bool = False, **overrides: object) -> TrainConfig:
         """Take the recipe of `model` and override it; an unknown name is a ValueError that lists all.
 
         With `init`, the epochs are those of its stages from there on.
+
+        cine : whether the data are series of frames, for which a paper may train otherwise
         """
         from segnets.models import model_class
 
@@ -132,7 +160,7 @@ class TrainConfig(Recipe):
             check_choice("training option", name, known)
         network = model_class(model)
         values: dict[str, Any] = {
-            **asdict(network.recipe),
+            **asdict((network.cine if cine else None) or network.recipe),
             "epochs": network.epochs_from(trained=bool(overrides.get("init"))),
             "model": model,
             "data": data,
@@ -147,7 +175,7 @@ class TrainConfig(Recipe):
         return cls(**{**values, **tuples})
 
 
-SEVERAL = ("noise", "rate", "contrast")
+SEVERAL = ("noise", "rate", "contrast", "lines", "crop")
 CHOICES = {"device": DEVICES, "precision": PRECISIONS, "resident": RESIDENT, "validate": VALIDATE}
 
 # What may change when a run is resumed: none of it decides what the network learns in the epochs done so far.
@@ -174,6 +202,7 @@ class RunConfig:
     train : the training configuration with `options` complete (defaults filled in)
     class_names : names of the classes that the network tells apart, in the order of its logits
     shape : (ny, nx) of the training images
+    n_frames : of the training series, 0 for still images
     data_hash : fingerprint of the cases that it was trained on
     versions : of the software
     phantom, subjects : whose the training cases are, as far as the store says ("" and () where it does not)
@@ -190,6 +219,7 @@ class RunConfig:
     subjects: tuple[int, ...] = ()
     before: dict[str, tuple[int, ...]] = field(default_factory=dict)
     mask: str = ""
+    n_frames: int = 0
 
     def seen(self) -> dict[str, tuple[int, ...]]:
         """Phantom -> all subjects that the weights have been trained on, here and before."""
@@ -222,6 +252,7 @@ class RunConfig:
             subjects=tuple(values.get("subjects", ())),
             before={name: tuple(each) for name, each in values.get("before", {}).items()},
             mask=values.get("mask", ""),
+            n_frames=values.get("n_frames", 0),
         )
 
 

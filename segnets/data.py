@@ -2,14 +2,16 @@
 
 Several coils become one virtual coil first: the images of the coils, combined with the stored sensitivities
 (least squares), are transformed back, and that k-space is what is undersampled. Several contrasts of a slice
-are sampled under one mask, and each has a scale of its own.
+are sampled under one mask, and each has a scale of its own. The frames of a cine are a series: one noise
+level, movement, phase and number of lines for all, a mask for each, and one scale.
 """
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +23,8 @@ from mrsim.store.case import centred_fft2, centred_ifft2, combine_coils
 from segnets.augment import Affine
 from segnets.blocks import fourier
 from segnets.config import check_choice
-from segnets.masks import as_mask, count_lines, draw_lines, fixed_lines
+from segnets.masks import Lines, as_mask, of_samples
+from segnets.phase import draw_phase, fixed_phase, with_phase
 
 Indices = NDArray[np.int64]
 Pattern = NDArray[np.float32]  # (ky, kx) {0, 1}
@@ -35,14 +38,19 @@ class DataError(Exception):
 class Cases:
     """Fully sampled noisy cases, one realisation of the noise per level, before any mask.
 
-    kspace : (level, batch, [contrast,] ky, kx) complex64, one (virtual) coil
-    labels : (batch, y, x) uint8
+    kspace : (level, batch, [contrast or frame,] ky, kx) complex64, one (virtual) coil
+    labels : (batch, [frame,] y, x) uint8
     index : (batch,) int64 case of the store
     """
 
     kspace: Tensor
     labels: Tensor
     index: Tensor
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames of a series; 0 of still images."""
+        return self.labels.shape[1] if self.labels.ndim == 4 else 0
 
     def __getitem__(self, where: Tensor | slice) -> Cases:
         """Take some of the cases."""
@@ -61,10 +69,10 @@ class Cases:
 class Batch:
     """What a network trains on and is judged by, on the device.
 
-    kspace : (batch, 2 * contrast, ky, kx) float32 measured samples / scale, zero where not sampled
-    mask : (batch, 1, ky, 1 or kx) float32, 1 = sampled
-    labels : (batch, y, x) int64 oracle classes
-    image : (batch, 2 * contrast, y, x) float32 fully sampled image, with its noise, / scale
+    kspace : (batch, 2 * contrast, [frame,] ky, kx) float32 measured samples / scale, zero where not sampled
+    mask : (batch, 1, [frame,] ky, 1 or kx) float32, 1 = sampled
+    labels : (batch, [frame,] y, x) int64 oracle classes
+    image : (batch, 2 * contrast, [frame,] y, x) float32 fully sampled image, with its noise, / scale
     scale : (batch, contrast) float32 largest magnitude of the zero-filled image: known from the measurement
     index : (batch,) int64 case of the store
     samples : fewest and most samples that a mask may keep, where the host knows without asking the device
@@ -84,21 +92,21 @@ def undersample(
 ) -> Batch:
     """Keep the samples under the mask and divide by max |x_zf|.
 
-    kspace : (batch, [contrast,] ky, kx) complex64, fully sampled
-    mask : (batch, 1, ky, 1 or kx)
+    kspace : (batch, [contrast,] ky, kx) or (batch, frame, ky, kx) complex64, fully sampled
+    mask : (batch, 1, ky, 1 or kx), of series (batch, 1, frame, ky, 1 or kx)
     samples : see `Batch`
     """
-    full = kspace[:, None] if kspace.ndim == 3 else kspace  # (batch, contrast, ky, kx)
+    full = kspace if kspace.ndim == mask.ndim == 4 else kspace[:, None]  # (batch, contrast, [frame,] ky, kx)
     measured = full * mask
-    peak = fourier.centred_ifft2(measured).abs().amax(dim=(2, 3))
+    peak = fourier.centred_ifft2(measured).abs().flatten(2).amax(dim=2)
     scale = peak.clamp_min(torch.finfo(torch.float32).tiny)  # an empty slice stays empty
-    by = scale[:, :, None, None]
+    by = scale.reshape(*scale.shape, *[1] * (mask.ndim - 2))
     image = fourier.centred_ifft2(full)
     return Batch(_channels(measured / by), mask, labels.long(), _channels(image / by), scale, index, samples)
 
 
 def _channels(values: Tensor) -> Tensor:
-    """(batch, contrast, y, x) complex -> (batch, 2 * contrast, y, x), real and imaginary part in turn."""
+    """(batch, contrast, ...) complex -> (batch, 2 * contrast, ...), real and imaginary part in turn."""
     return torch.view_as_real(values).movedim(-1, 2).flatten(1, 2).contiguous()
 
 
@@ -109,11 +117,13 @@ def read_cases(
     *,
     inu: float = 0.0,
     contrast: Sequence[str] = (),
+    crop: Sequence[int] = (),
 ) -> Cases:
     """Read cases in bulk, with the noise that each level draws for them, and combine their coils.
 
     inu : level of the intensity non-uniformity, before the noise
     contrast : those wanted, () = all; DataError for one that the store has not
+    crop : (y, x) [pixel] larger images are cut to this around pixel n // 2, after the noise; () = not
     """
     wanted = np.asarray(indices, dtype=np.int64)
     names = known_contrasts(store, contrast)
@@ -122,8 +132,9 @@ def read_cases(
             f"{store.path} has {store.n_coils} coils but no sensitivities (csm) to combine them with"
         )
     cases = store.cases(wanted, maps=("csm", "inu", "affine") if inu else ("csm",))
-    kspace = np.stack([[_kspace(case.biased(inu), level, names) for case in cases] for level in noise])
-    labels = np.stack([case.labels for case in cases])
+    shape = image_shape(store, crop)
+    kspace = np.stack([[_kspace(case.biased(inu), level, names, shape) for case in cases] for level in noise])
+    labels = np.ascontiguousarray(np.stack([case.labels for case in cases])[middle(store.shape, shape)])
     return Cases(torch.from_numpy(kspace), torch.from_numpy(labels), torch.from_numpy(wanted))
 
 
@@ -136,17 +147,34 @@ def known_contrasts(store: Store, wanted: Sequence[str]) -> tuple[str, ...]:
     return tuple(wanted) or store.contrasts
 
 
-def _kspace(case: Case, level: float, contrasts: Sequence[str]) -> NDArray[np.complex64]:
-    """([contrast,] ky, kx) of a case with its noise."""
+def image_shape(store: Store, crop: Sequence[int] = ()) -> tuple[int, int]:
+    """(y, x) of the images of a store after `crop`, which leaves smaller ones as they are."""
+    ny, nx = store.shape
+    return (min(ny, crop[0]), min(nx, crop[1])) if crop else (ny, nx)
+
+
+def middle(shape: tuple[int, int], inner: tuple[int, int]) -> tuple[Any, ...]:
+    """Index of the `inner` pixels of the last two axes: pixel n // 2 stays that."""
+    first = [n // 2 - m // 2 for n, m in zip(shape, inner, strict=True)]
+    return (..., *(slice(f, f + m) for f, m in zip(first, inner, strict=True)))
+
+
+def _kspace(
+    case: Case, level: float, contrasts: Sequence[str], shape: tuple[int, int]
+) -> NDArray[np.complex64]:
+    """([contrast or frame,] ky, kx) of a case with its noise, of the middle `shape` of its image."""
     if contrasts:
-        return np.stack([_virtual_coil(case.contrast(name), level) for name in contrasts])
-    return _virtual_coil(case, level)
+        kspace = np.stack([_virtual_coil(case.contrast(name), level) for name in contrasts])
+    else:
+        kspace = _virtual_coil(case, level)
+    whole = (kspace.shape[-2], kspace.shape[-1])
+    return kspace if whole == shape else centred_fft2(centred_ifft2(kspace)[middle(whole, shape)])
 
 
 def _virtual_coil(case: Case, level: float) -> NDArray[np.complex64]:
-    kspace = case.noisy(level) if level else case.kspace
-    if len(kspace) == 1:
-        return np.asarray(kspace[0])
+    kspace = case.noisy(level) if level else case.kspace  # ([frame,] coil, ky, kx)
+    if kspace.shape[-3] == 1:
+        return np.asarray(kspace[..., 0, :, :])
     return centred_fft2(combine_coils(centred_ifft2(kspace), case.csm))
 
 
@@ -186,47 +214,97 @@ def evaluation_batches(
     rate: float = 0.30,
     noise: float = 0.10,
     n_center: int = 16,
+    center_from: int = 0,
+    density: str = "gaussian",
     pattern: Pattern | None = None,
+    phase: str = "none",
     inu: float = 0.0,
     contrast: Sequence[str] = (),
+    crop: Sequence[int] = (),
+    trial: int = 0,
     batch_size: int = 12,
     device: torch.device | str = "cpu",
 ) -> Iterator[Batch]:
     """Yield every case of a split in the order of the store, with its noise and its fixed mask.
 
-    They are the same for all models, on every machine.
-
-    pattern : one mask for all slices, instead of lines at `rate`
-    inu, contrast : see `read_cases`
-    Errors: StoreError or DataError, one sentence; ValueError for a rate that keeps less than `n_center`.
+    They are the same for all models, on every machine; see `evaluation_batch`.
     """
     store = as_store(store)
     indices = split_indices(store, split)
     for first in range(0, len(indices), batch_size):
-        some = indices[first : first + batch_size]
-        cases = read_cases(store, some, (noise,), inu=inu, contrast=contrast).to(device)
-        mask = evaluation_masks(store, some, rate, n_center, pattern).to(device)
-        yield undersample(cases.kspace[0], mask, cases.labels, cases.index)
+        yield evaluation_batch(
+            store,
+            indices[first : first + batch_size],
+            rate=rate,
+            noise=noise,
+            n_center=n_center,
+            center_from=center_from,
+            density=density,
+            pattern=pattern,
+            phase=phase,
+            inu=inu,
+            contrast=contrast,
+            crop=crop,
+            trial=trial,
+            device=device,
+        )
 
 
-def evaluation_masks(
-    store: Store, indices: Indices, rate: float, n_center: int, pattern: Pattern | None
-) -> Tensor:
-    """Return the masks that these cases are tested with, (batch, 1, ky, 1 or kx) float32 on the CPU."""
-    if pattern is not None:
-        return as_mask(pattern).expand(len(indices), -1, -1, -1)
+def evaluation_batch(
+    store: Store,
+    indices: Indices,
+    *,
+    rate: float,
+    noise: float,
+    n_center: int,
+    center_from: int = 0,
+    density: str = "gaussian",
+    pattern: Pattern | None = None,
+    phase: str = "none",
+    inu: float = 0.0,
+    contrast: Sequence[str] = (),
+    crop: Sequence[int] = (),
+    trial: int = 0,
+    device: torch.device | str = "cpu",
+) -> Batch:
+    """Any cases of a store with their noise, their fixed masks and, where asked for, their fixed phase.
+
+    n_center, center_from, density : see `Lines`
+    pattern : one mask for all slices and frames, instead of lines at `rate`
+    inu, contrast, crop : see `read_cases`
+    trial : of series, another draw of masks than that of the tables
+    Errors: StoreError or DataError, one sentence; ValueError for a rate that keeps less than `n_center`.
+    """
+    levels = levels_to_read((noise,), None, phase)
+    cases = read_cases(store, indices, levels, inu=inu, contrast=contrast, crop=crop)
     subjects, slices = store.coords["subject"][indices], store.coords["slice"][indices]
-    return fixed_lines(subjects, slices, rate, store.shape[0], n_center)
+    shape = image_shape(store, crop)
+    if pattern is None:
+        lines = Lines(n_ky=shape[0], n_center=n_center, center_from=center_from, density=density)
+        mask = lines.fixed(subjects, slices, rate, n_frames=cases.n_frames, trial=trial)
+    else:
+        mask = of_samples(as_mask(pattern), len(indices), cases.n_frames)
+    cases, mask = cases.to(device), mask.to(device)
+    kspace = cases.kspace[-1]
+    if phase != "none":
+        still = cases.kspace[0]
+        drawn = fixed_phase(phase, subjects, slices, (max(1, cases.n_frames), *shape))
+        kspace = with_phase(still, drawn.to(device)) + (kspace - still)
+    return undersample(kspace, mask, cases.labels, cases.index)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class Undersampling:
-    """Draws for every sample anew its noise level, movement, rate and mask, on the device of the cases.
+    """Draws for every sample anew its noise, movement, phase, rate and masks, on the device of the cases.
 
+    n_ky, n_center, center_from, density : see `Lines`
     pattern : (1, 1, ky, 1 or kx) one mask for all samples, on the device of the cases; None = lines
     kept : samples that the pattern keeps, where that is known
     affine : how slices move, None = they stay; noise is added after that, so it stays white
+    phase : that the images get for their own before the noise, see `segnets.phase`
     clean : whether the first level of the cases is no level to draw, but the noise-free slices that move
+    window : so many successive frames of a series are left in the end, from a random one on, the beat being a
+        circle; 0 = all
     """
 
     rate: tuple[float, ...]
@@ -236,10 +314,21 @@ class Undersampling:
     kept: int | None = None
     affine: Affine | None = None
     clean: bool = False
+    center_from: int = 0
+    density: str = "gaussian"
+    phase: str = "none"
+    window: int = 0
 
     def __post_init__(self) -> None:
         for rate in self.rate if self.pattern is None else ():
-            count_lines(rate, self.n_ky, self.n_center)
+            self.lines.count(rate)
+
+    @property
+    def lines(self) -> Lines:
+        """How lines are drawn."""
+        return Lines(
+            n_ky=self.n_ky, n_center=self.n_center, center_from=self.center_from, density=self.density
+        )
 
     def draw(self, cases: Cases, generator: torch.Generator) -> Batch:
         """Undersample `cases` with draws from `generator`, which lives on their device."""
@@ -247,26 +336,58 @@ class Undersampling:
         n_levels, n = len(cases.kspace) - self.clean, cases.kspace.shape[1]
         level = torch.randint(n_levels, (n,), generator=generator, device=device) + int(self.clean)
         kspace, labels = cases.kspace[level, torch.arange(n, device=device)], cases.labels
+        still = changed = cases.kspace[0] if self.clean else kspace
         if self.affine is not None:
-            still = cases.kspace[0] if self.clean else kspace
-            moved, labels = self.affine.move(still, labels, generator)
-            kspace = moved + (kspace - still)
-        mask, samples = self._masks(n, kspace.shape[-1], generator)
-        return undersample(kspace, mask, labels, cases.index, samples)
+            changed, labels = self.affine.move(changed, labels, generator)
+        if self.phase != "none":
+            shape = (max(1, cases.n_frames), kspace.shape[-2], kspace.shape[-1])
+            changed = with_phase(changed, draw_phase(self.phase, n, shape, generator))
+        if changed is not still:
+            kspace = changed + (kspace - still)
+        mask, samples = self._masks(n, cases.n_frames, kspace.shape[-1], generator)
+        batch = undersample(kspace, mask, labels, cases.index, samples)
+        return window_of(batch, self.window, generator) if self.window else batch
 
-    def _masks(self, n: int, n_kx: int, generator: torch.Generator) -> tuple[Tensor, tuple[int, int] | None]:
+    def _masks(
+        self, n: int, n_frames: int, n_kx: int, generator: torch.Generator
+    ) -> tuple[Tensor, tuple[int, int] | None]:
         """Return the masks of n samples, and how many samples they keep where the host knows."""
+        per_line = n_kx * max(1, n_frames)
         if self.pattern is not None:
-            return self.pattern.expand(n, -1, -1, -1), None if self.kept is None else (self.kept, self.kept)
-        counts = [count_lines(rate, self.n_ky, self.n_center) for rate in self.rate]
+            kept = None if self.kept is None else self.kept * max(1, n_frames)
+            return of_samples(self.pattern, n, n_frames), None if kept is None else (kept, kept)
+        counts = [self.lines.count(rate) for rate in self.rate]
         which = torch.randint(len(counts), (n,), generator=generator, device=generator.device)
-        lines = draw_lines(_pick(counts, which), self.n_ky, self.n_center, generator)
-        return lines, (min(counts) * n_kx, max(counts) * n_kx)
+        mask = self.lines.draw(_pick(counts, which), generator, n_frames=n_frames)
+        return mask, (min(counts) * per_line, max(counts) * per_line)
 
 
-def levels_to_read(noise: tuple[float, ...], affine: Affine | None) -> tuple[float, ...]:
-    """Noise levels that training on `noise` needs of every case: to move it, also the one without noise."""
-    return (0.0, *noise) if affine is not None and any(noise) else noise
+def window_of(batch: Batch, n_frames: int, generator: torch.Generator) -> Batch:
+    """Cut `n_frames` successive frames out of every series, from a random one on, around the beat."""
+    n, whole = len(batch.labels), batch.labels.shape[1]
+    first = torch.randint(whole, (n, 1), generator=generator, device=generator.device)
+    frames = (first + torch.arange(n_frames, device=first.device)) % whole  # (batch, frame)
+    rows = torch.arange(n, device=first.device)[:, None]
+
+    def cut(series: Tensor) -> Tensor:
+        return series.movedim(2, 1)[rows, frames].movedim(1, 2)  # (batch, channel, frame, ...)
+
+    samples = None
+    if batch.samples is not None:
+        samples = (batch.samples[0] // whole * n_frames, batch.samples[1] // whole * n_frames)
+    return replace(
+        batch,
+        kspace=cut(batch.kspace),
+        mask=cut(batch.mask),
+        labels=batch.labels[rows, frames],
+        image=cut(batch.image),
+        samples=samples,
+    )
+
+
+def levels_to_read(noise: tuple[float, ...], affine: Affine | None, phase: str = "none") -> tuple[float, ...]:
+    """Noise levels that training on `noise` needs of every case: to change it, also the one without noise."""
+    return (0.0, *noise) if (affine is not None or phase != "none") and any(noise) else noise
 
 
 def _pick(values: Sequence[int], which: Tensor) -> Tensor:

@@ -17,11 +17,12 @@ from segnets.data import (
     DataError,
     Undersampling,
     data_hash,
+    image_shape,
     known_contrasts,
     phantom_of,
     split_indices,
 )
-from segnets.models import model_class
+from segnets.models import MODELS, model_class
 from segnets.models.base import ModelConfig
 from segnets.patterns import read_pattern, share, to_text
 from segnets.session import TrainingError
@@ -31,9 +32,14 @@ from segnets.stages import divide_epochs
 def describe(config: TrainConfig, store: Store) -> RunConfig:
     """Fill in what the configuration leaves open; DataError or ValueError where it does not fit the store."""
     config, origin = with_origin(config)
-    pattern = read_pattern(config.mask, store.shape) if config.mask else None
+    shape = image_shape(store, config.crop)
+    pattern = read_pattern(config.mask, shape) if config.mask else None
     if pattern is not None:
         config = replace(config, rate=(share(pattern),))
+    elif config.lines:
+        most = max(config.lines)
+        check(most <= shape[0], "lines", f"be at most the {shape[0]} of {store.path}", most)
+        config = replace(config, rate=tuple(n / shape[0] for n in config.lines))
     config = replace(config, contrast=known_contrasts(store, config.contrast))
     model = model_config(config, store)
     divide_epochs(model_class(config.model).stages_from(trained=bool(config.init)), config.epochs)
@@ -44,13 +50,16 @@ def describe(config: TrainConfig, store: Store) -> RunConfig:
         split_indices(store, validate)
     indices = split_indices(store, "train")
     if not model.samples_itself and pattern is None:
-        Undersampling(rate=config.rate, n_center=config.n_center, n_ky=store.shape[0])
+        Undersampling(
+            rate=config.rate, n_center=config.n_center, center_from=config.center_from, n_ky=shape[0]
+        )
     indices = indices[: config.n_cases or len(indices)]
     fingerprint = data_hash(store, indices)
     return RunConfig(
         train=replace(config, options=asdict(model), validate=validate),
         class_names=store.class_names,
-        shape=store.shape,
+        shape=shape,
+        n_frames=store.n_frames,
         data_hash=fingerprint,
         versions={name: _version(name) for name in ("mrsim", "torch", "lightning", "numpy")},
         phantom=phantom_of(store),
@@ -75,7 +84,7 @@ def with_origin(config: TrainConfig) -> tuple[TrainConfig, RunConfig | None]:
             f"init must be a run of {config.model}, got one of {origin.train.model}: {config.init}"
         )
     options = {**origin.train.options, **config.options}
-    if config.rate != (options.get("rate", config.rate[0]),):
+    if "rate" in options and config.rate != (options["rate"],):
         raise DataError(
             f"rate must be {options['rate']} as in the pattern of {config.init}, got {config.rate}"
         )
@@ -100,8 +109,11 @@ def model_config(config: TrainConfig, store: Store) -> ModelConfig:
     size; the run's rate is that of a network with its own sampling pattern, and a mask takes its place.
     """
     cls = model_class(config.model)
+    check_frames(config, store)
     known = [f.name for f in fields(cls.Config)]
-    given: dict[str, OptionValue] = {"n_classes": store.n_classes, "ny": store.shape[0], "nx": store.shape[1]}
+    ny, nx = image_shape(store, config.crop)
+    given: dict[str, OptionValue] = {"n_classes": store.n_classes, "ny": ny, "nx": nx}
+    given["dims"] = 3 if store.n_frames else 2
     given["contrasts"] = max(1, len(config.contrast))
     if given["contrasts"] != 1 and "contrasts" not in known:
         names = ", ".join(config.contrast)
@@ -124,6 +136,22 @@ def model_config(config: TrainConfig, store: Store) -> ModelConfig:
             f"mask must be left out for {config.model}, which learns its own pattern, got {config.mask}"
         )
     return model
+
+
+def check_frames(config: TrainConfig, store: Store) -> None:
+    """Raise DataError where a network cannot take the series of frames of a store, or windows of them."""
+    cls = model_class(config.model)
+    if store.n_frames and cls.cine is None:
+        takers = ", ".join(name for name in MODELS if model_class(name).cine is not None)
+        raise DataError(
+            f"{config.model} takes single images, but {store.path} holds series of {store.n_frames} frames, "
+            f"which are for {takers}"
+        )
+    if config.window and not cls.windows:
+        raise DataError(f"window must be 0 for {config.model}, which needs whole series, got {config.window}")
+    if config.window > store.n_frames:
+        what = f"be at most the {store.n_frames} frames of {store.path}"
+        raise DataError(f"window must {what}, got {config.window}")
 
 
 def _version(package: str) -> str:

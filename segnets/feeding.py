@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import queue
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -15,7 +16,15 @@ import torch
 
 from mrsim.store import Store
 from segnets.config import RESIDENT, check_choice
-from segnets.data import Cases, Indices, as_store, known_contrasts, read_cases, split_indices
+from segnets.data import (
+    Cases,
+    Indices,
+    as_store,
+    image_shape,
+    known_contrasts,
+    read_cases,
+    split_indices,
+)
 
 SHARE_OF_MEMORY = 0.4  # of what is free; the rest is for the network
 SHARDS_AT_ONCE = 8  # shards that are shuffled into one another
@@ -47,10 +56,11 @@ def open_data(
     n_cases: int = 0,
     inu: float = 0.0,
     contrast: Sequence[str] = (),
+    crop: Sequence[int] = (),
 ) -> Feed:
     """Open the cases of a split for training, with one noise realisation per case and level.
 
-    inu, contrast : see `read_cases`
+    inu, contrast, crop : see `read_cases`
     resident : "yes" the whole set in the memory of the device, "no" streamed, "auto" resident where it fits
     n_cases : the first so many cases, 0 = all
     Errors: StoreError and DataError, one sentence.
@@ -60,9 +70,10 @@ def open_data(
     indices = split_indices(store, split)
     indices = indices[: n_cases or len(indices)]
     device = torch.device(device)
-    read = partial(read_cases, store, noise=tuple(noise), inu=inu, contrast=tuple(contrast))
+    read = partial(read_cases, store, noise=tuple(noise), inu=inu, contrast=tuple(contrast), crop=tuple(crop))
     shards = shards_of(store, indices)
-    size = set_bytes(store, len(indices), len(noise) * max(1, len(known_contrasts(store, contrast))))
+    n_copies = len(noise) * max(1, len(known_contrasts(store, contrast)))
+    size = set_bytes(store, len(indices), n_copies, crop)
     if resident == "yes" or (resident == "auto" and size <= SHARE_OF_MEMORY * free_memory(device)):
         return ResidentFeed(read(indices).to(device), shards)
     return StreamedFeed(read, shards, device, store.path)
@@ -74,9 +85,9 @@ def shards_of(store: Store, indices: Indices) -> list[Indices]:
     return [indices[shard == s] for s in np.unique(shard)]
 
 
-def set_bytes(store: Store, n_cases: int, n_copies: int) -> int:
+def set_bytes(store: Store, n_cases: int, n_copies: int, crop: Sequence[int] = ()) -> int:
     """Return the memory that so many cases need on the device, in all levels and contrasts [byte]."""
-    n_pixels = store.shape[0] * store.shape[1]
+    n_pixels = math.prod(image_shape(store, crop)) * max(1, store.n_frames)
     return n_cases * n_pixels * (8 * n_copies + 1)
 
 

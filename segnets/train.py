@@ -6,6 +6,7 @@ and resumed makes the same steps as one that is not.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -119,12 +120,13 @@ def fit(fabric: Fabric, record: dict[str, Any], out: Path, quiet: bool) -> None:
     session = Session(fabric, run, out)
     feed = open_data(
         store,
-        noise=levels_to_read(config.noise, affine_of(config)),
+        noise=levels_to_read(config.noise, affine_of(config), config.phase),
         device=device,
         resident=config.resident,
         n_cases=config.n_cases,
         inu=config.inu,
         contrast=config.contrast,
+        crop=config.crop,
     )
     validation: dict[float, Iterable[Batch]] = {}
     n_steps, progress = feed.n_steps(session.batch_size, fabric.world_size), session.progress
@@ -132,7 +134,7 @@ def fit(fabric: Fabric, record: dict[str, Any], out: Path, quiet: bool) -> None:
     with session, Bar(config.model, config.epochs * n_steps, done, enabled=session.main and not quiet) as bar:
         bar.say(f"{config.model}: {session.model.n_parameters():,} weights; {feed.summary}")
         while progress.epoch < config.epochs:
-            sampling = sampling_of(session, store.shape[0])
+            sampling = sampling_of(session, run.shape[0])
             if not train_epoch(session, feed, sampling, bar):
                 return  # out of time; the checkpoint is written
             row = epoch_row(session, n_steps)
@@ -154,7 +156,8 @@ def sampling_of(session: Session, n_ky: int) -> Undersampling:
         on_host = from_text(session.run.mask)
         pattern, kept = as_mask(on_host).to(session.fabric.device), int(on_host.sum())
     elif here.stage.sampling == "curriculum":
-        rate = tuple(n / n_ky for n in range(lowest_line_count(here, n_ky, config.n_center), n_ky + 1))
+        always = 0 if config.center_from else config.n_center
+        rate = tuple(n / n_ky for n in range(lowest_line_count(here, n_ky, always), n_ky + 1))
     return Undersampling(
         rate=rate,
         n_center=min(config.n_center, n_ky),
@@ -162,7 +165,11 @@ def sampling_of(session: Session, n_ky: int) -> Undersampling:
         pattern=pattern,
         kept=kept,
         affine=affine,
-        clean=levels_to_read(config.noise, affine) != config.noise,
+        clean=levels_to_read(config.noise, affine, config.phase) != config.noise,
+        center_from=config.center_from,
+        density=config.density,
+        phase=config.phase,
+        window=config.window,
     )
 
 
@@ -209,9 +216,11 @@ def train_epoch(session: Session, feed: Feed, sampling: Undersampling, bar: Bar)
 
 def train_step(session: Session, sampling: Undersampling, cases: Cases) -> None:
     """Undersample some cases and learn from them; nothing here makes the host wait for the device."""
-    batch = sampling.draw(cases, session.generator)
-    output, loss = session.run_batch(batch)
-    session.fabric.backward(loss)
+    size = -(-len(cases.index) // session.run.train.accumulate)
+    parts = [cases[first : first + size] for first in range(0, len(cases.index), size)]
+    for number, part in enumerate(parts, start=1):
+        with session.fabric.no_backward_sync(session.network, enabled=number < len(parts)):
+            learn(session, sampling.draw(part, session.generator), len(part.index) / len(cases.index))
     if (
         session.run.train.clip
     ):  # a gradient that is not finite shows in the loss, which is looked at now and then
@@ -223,7 +232,13 @@ def train_step(session: Session, sampling: Undersampling, cases: Cases) -> None:
         )
     session.optimiser.step()
     session.optimiser.zero_grad()
-    session.scores.add(loss, output.answer, batch.labels)
+
+
+def learn(session: Session, batch: Batch, share: float) -> None:
+    """Add the gradient of a batch that is `share` of a step, and count its scores."""
+    output, loss = session.run_batch(batch)
+    session.fabric.backward(loss if share == 1 else share * loss)
+    session.scores.add(loss, output.answer, output.truth(batch))
 
 
 def timed(stream: Iterable[Cases], progress: Progress, device: torch.device) -> Iterator[Cases]:
@@ -265,8 +280,8 @@ def validation_batches(store: Store, run: RunConfig, device: torch.device, rate:
     config = run.train
     if config.validate == "none":
         return []
-    n_pixels = store.indices(config.validate).size * store.shape[0] * store.shape[1]
-    n_pixels *= max(1, len(config.contrast))
+    n_pixels = store.indices(config.validate).size * math.prod(run.shape)
+    n_pixels *= max(1, len(config.contrast)) * max(1, run.n_frames)
     batches = EvaluationBatches(store, run, device, rate)
     fit_in = 24 * n_pixels < SHARE_OF_MEMORY / 4 * free_memory(
         device
@@ -290,9 +305,13 @@ class EvaluationBatches:
             rate=self.rate,
             noise=c.noise[0],
             n_center=c.n_center,
+            center_from=c.center_from,
+            density=c.density,
             pattern=self.pattern,
+            phase=c.phase,
             inu=c.inu,
             contrast=c.contrast,
+            crop=c.crop,
             batch_size=max(1, c.batch_size // c.devices),
             device=self.device,
         )
@@ -305,6 +324,6 @@ def validate(session: Session, batches: Iterable[Batch]) -> Row:
     session.network.eval()
     for batch in batches:
         output, loss = session.run_batch(batch)
-        scores.add(loss, output.answer, batch.labels)
+        scores.add(loss, output.answer, output.truth(batch))
     session.network.train()
     return scores.summary(session.run.class_names, "val_") if scores.n else {}

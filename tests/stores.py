@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -121,5 +122,60 @@ def write_test_store(
     writer = begin_test_store(path, layout, seed=seed)
     for rank in writer.pending():
         writer.write_subject(rank, subject_arrays(rank, slices, shape, n_coils, seed, contrasts))
+    writer.finish()
+    return path
+
+
+CINE_CLASSES = ("background", "LV", "myocardium", "RV")
+CINE_SIGNAL = np.array([0.25, 0.9, 0.35, 0.85])  # bSSFP: blood is bright
+
+
+def beating_labels(rng, shape, n_frames):
+    """(frame, y, x) a heart: a ring that thickens as its cavity shrinks, and a crescent beside it."""
+    y, x = np.meshgrid(*(np.linspace(-1, 1, n, endpoint=False) for n in shape), indexing="ij")
+    cy, cx = rng.uniform(-0.15, 0.15, 2)
+    outer, turn = rng.uniform(0.4, 0.5), rng.uniform(-0.5, 0.5)
+    r, angle = np.hypot(y - cy, x - cx), np.arctan2(y - cy, x - cx) - turn
+    frames = np.zeros((n_frames, *shape), np.uint8)
+    for t, labels in enumerate(frames):
+        squeeze = 0.5 - 0.5 * np.cos(2 * np.pi * t / n_frames)
+        labels[(r < outer * (1.6 - 0.2 * squeeze)) & (np.abs(angle) < 1)] = 3
+        labels[r < outer] = 2
+        labels[r < outer * (0.7 - 0.25 * squeeze)] = 1
+    return frames
+
+
+def cine_arrays(subject, n_slices, shape, n_frames, n_coils=1, seed=0):
+    """All arrays of one subject of a cine store; a pure function of its arguments."""
+    rng = np.random.default_rng([seed, subject])
+    still = subject_arrays(subject, n_slices, shape, n_coils, seed)
+    labels = np.stack([beating_labels(rng, shape, n_frames) for _ in range(n_slices)])
+    image = CINE_SIGNAL[labels][:, :, None] * still["csm"][:, None]
+    maps = {name: still[name] for name in ("affine", "csm", "b0")}
+    return {"kspace": centred_fft2(image).astype(np.complex64), "labels": labels, "tissue": labels, **maps}
+
+
+def write_cine_store(path, n_subjects=4, slices=1, shape=(24, 20), n_frames=6, *, n_coils=1, seed=0) -> Path:
+    """A finished store of beating hearts; train, validation and test by subject."""
+    layout = replace(
+        test_layout(n_subjects, slices, shape, n_coils=n_coils),
+        class_names=CINE_CLASSES,
+        tissue_names=CINE_CLASSES,
+        n_frames=n_frames,
+    )
+    coords = {
+        "subject": np.repeat(np.arange(n_subjects), slices),
+        "slice": np.tile(np.arange(slices), n_subjects),
+        "slice_position": np.tile(np.arange(slices) * PITCH, n_subjects),
+        "split": np.repeat(split_of(n_subjects), slices),
+        "rr": np.full(n_subjects * slices, 0.9),
+        "frame_time": np.tile(np.arange(n_frames) * 0.9 / n_frames, (n_subjects * slices, 1)),
+        **{name: np.full(n_subjects * slices, value) for name, value in (("te", 1.1e-3), ("tr", 2.6e-3))},
+    }
+    recipe = {"name": "hearts", "phantom": {"source": "cardiac"}, "slices": {"orientation": "axial"}}
+    attrs = {"recipe": recipe, "recipe_hash": f"hearts-{seed}", "seed": seed, "versions": {}}
+    writer = StoreWriter.create(path, layout, coords, attrs)
+    for rank in writer.pending():
+        writer.write_subject(rank, cine_arrays(rank, slices, shape, n_frames, n_coils, seed))
     writer.finish()
     return path

@@ -31,7 +31,11 @@ from segnets.train import TrainingError, train
 
 DONE, UNFINISHED, FAILED, NOT_RUN = "done", "unfinished", "failed", "not run"
 MACHINE = "machine.json"
-LATER = {"rotation": 0.0, "zoom": 0.0, "shift": 0.0, "init": ""}  # what runs of before know nothing of
+LATER: dict[str, Any] = {  # what runs of before know nothing of
+    **{"rotation": 0.0, "zoom": 0.0, "shift": 0.0, "init": ""},
+    **{"center_from": 0, "density": "gaussian", "phase": "none", "crop": (), "window": 0},
+    **{"lines": (), "accumulate": 1},
+}
 ONE_SENTENCE = (TrainingError, DataError, CheckpointError, ValueError)  # the message says it all
 
 
@@ -146,17 +150,14 @@ def run_job(
 def train_config(job: Job, store: str, settings: Settings) -> TrainConfig:
     """Take the paper's training of the model and override what the scale and the condition say."""
     listed = {name: tuple(v) if isinstance(v, list) else v for name, v in job.train.items()}
-    return TrainConfig.for_model(
-        job.row.model,
-        data=store,
-        **{
-            **listed,
-            "device": settings.device,
-            "precision": settings.precision,
-            "compile": settings.compile,
-            "max_minutes": settings.max_minutes,
-        },
-    )
+    values: dict[str, Any] = {
+        **listed,
+        "device": settings.device,
+        "precision": settings.precision,
+        "compile": settings.compile,
+        "max_minutes": settings.max_minutes,
+    }
+    return TrainConfig.for_model(job.row.model, data=store, cine=as_store(store).n_frames > 0, **values)
 
 
 def key(run: RunConfig) -> str:

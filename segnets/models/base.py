@@ -19,19 +19,26 @@ if TYPE_CHECKING:
 class Output(NamedTuple):
     """What a forward pass returns; a named tuple because Fabric and torch.compile walk through it.
 
-    logits : s_0 .. s_T, each (batch, class, y, x), unnormalised
-    images : x_0^(N), x_1 .. x_T, each (batch, 2, y, x), real and imaginary part
+    logits : s_0 .. s_T, each (batch, class, [frame,] y, x), unnormalised
+    images : x_0^(N), x_1 .. x_T, each (batch, 2, [frame,] y, x), real and imaginary part
     codes : what else a loss compares, such as latent codes; no answer of the network
+    oracle : (batch, point) classes at the points that it was asked for, if not at all pixels: then the logits
+        are (batch, class, point)
     """
 
     logits: tuple[Tensor, ...]
     images: tuple[Tensor, ...]
     codes: tuple[Tensor, ...] = ()
+    oracle: Tensor | None = None
 
     @property
     def segmentation(self) -> Tensor:
-        """(batch, class, y, x) logits of the network's answer: the last ones."""
+        """(batch, class, [frame,] y, x) logits of the network's answer: the last ones."""
         return self.logits[-1]
+
+    def truth(self, batch: Batch) -> Tensor:
+        """Classes that the answer should have, pixel by pixel or at its points."""
+        return batch.labels if self.oracle is None else self.oracle
 
     @property
     def answer(self) -> Tensor | None:
@@ -40,7 +47,7 @@ class Output(NamedTuple):
 
     @property
     def image(self) -> Tensor:
-        """(batch, 2, y, x) the image behind the answer."""
+        """(batch, 2, [frame,] y, x) the image behind the answer."""
         return self.images[-1]
 
 
@@ -74,6 +81,8 @@ class SegmentationModel(nn.Module):
     description: ClassVar[str]
     Config: ClassVar[type[ModelConfig]] = ModelConfig
     recipe: ClassVar[Recipe] = Recipe()
+    cine: ClassVar[Recipe | None] = None  # of series of frames; None = it takes none
+    windows: ClassVar[bool] = False  # whether it may train on some frames of a series
     stages: ClassVar[tuple[Stage, ...]] = (Stage(name="train"),)
     fine_tuning: ClassVar[tuple[Stage, ...]] = ()  # of a trained network; () = its last stage once more
 
@@ -107,9 +116,9 @@ class SegmentationModel(nn.Module):
     def forward(self, kspace: Tensor, mask: Tensor) -> Output:
         """Segment.
 
-        kspace : (batch, 2, ky, kx) float32, real and imaginary, centred, orthonormal, zero where not sampled,
-            scaled so that the largest magnitude of the zero-filled image is 1
-        mask : (batch, 1, ky, 1) or (batch, 1, ky, kx) float32, 1 = sampled
+        kspace : (batch, 2, [frame,] ky, kx) float32, real and imaginary, centred, orthonormal, zero where not
+            sampled, scaled so that the largest magnitude of the zero-filled image is 1
+        mask : (batch, 1, [frame,] ky, 1 or kx) float32, 1 = sampled
         """
         raise NotImplementedError
 

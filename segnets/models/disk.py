@@ -19,7 +19,7 @@ from segnets.blocks.fourier import to_image
 from segnets.blocks.fourier_features import fourier_features, grid_coordinates
 from segnets.config import check
 from segnets.models.base import ModelConfig, Output, SegmentationModel
-from segnets.recipes import read_recipe
+from segnets.recipes import read_cine, read_recipe
 from segnets.stages import Stage
 
 if TYPE_CHECKING:
@@ -169,6 +169,7 @@ class DiSK(SegmentationModel):
     Config = DiskConfig
     config: DiskConfig
     recipe, stages = read_recipe("disk", Stage(name="train", inputs=("kspace", "mask", "samples")))
+    cine = read_cine("disk")
 
     def __init__(self, config: DiskConfig | None = None) -> None:
         super().__init__()

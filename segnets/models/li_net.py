@@ -27,7 +27,7 @@ from segnets.config import check
 from segnets.losses import cross_entropy
 from segnets.models.base import Output, SegmentationModel
 from segnets.models.syn_net import SynNetConfig
-from segnets.recipes import read_fine_tuning, read_recipe
+from segnets.recipes import read_cine, read_fine_tuning, read_recipe
 from segnets.stages import Stage
 
 if TYPE_CHECKING:
@@ -134,6 +134,7 @@ class LINet(SegmentationModel):
         replace(PREDICT, name="predictor"),
     )
     fine_tuning = read_fine_tuning("li-net", replace(PREDICT, name="fixed rate"))
+    cine = read_cine("li-net")
 
     def __init__(self, config: LiNetConfig | None = None) -> None:
         super().__init__()

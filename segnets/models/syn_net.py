@@ -17,7 +17,7 @@ from segnets.blocks.padding import crop_to, pad_to_multiple
 from segnets.config import check
 from segnets.losses import cross_entropy, mean_squared_error
 from segnets.models.base import ModelConfig, Output, SegmentationModel
-from segnets.recipes import read_fine_tuning, read_recipe
+from segnets.recipes import read_cine, read_fine_tuning, read_recipe
 
 if TYPE_CHECKING:
     from segnets.data import Batch
@@ -62,6 +62,8 @@ class SynNet(SegmentationModel):
     config: SynNetConfig
     recipe, stages = read_recipe("syn-net")
     fine_tuning = read_fine_tuning("syn-net")
+    cine = read_cine("syn-net")
+    windows = True
 
     def __init__(self, config: SynNetConfig | None = None) -> None:
         super().__init__()

@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from mrsim.sampling import fixed_mask, gaussian_lines
-from segnets.masks import count_lines, draw_lines, fixed_lines
+from segnets.masks import Lines
 
 
 def draws(n_lines, n_ky, n_center, n_draws, seed=0):
     g = torch.Generator().manual_seed(seed)
-    mask = draw_lines(torch.full((n_draws,), n_lines), n_ky, n_center, g)
+    mask = Lines(n_ky=n_ky, n_center=n_center).draw(torch.full((n_draws,), n_lines), g)
     assert mask.shape == (n_draws, 1, n_ky, 1)
     return mask[:, 0, :, 0].double().numpy()
 
@@ -18,7 +18,7 @@ def draws(n_lines, n_ky, n_center, n_draws, seed=0):
 def test_counts_are_exact_and_the_centre_is_always_there():
     g = torch.Generator().manual_seed(1)
     wanted = torch.tensor([16, 17, 54, 179, 180, 54])
-    mask = draw_lines(wanted, 180, 16, g)[:, 0, :, 0]
+    mask = Lines(n_ky=180, n_center=16).draw(wanted, g)[:, 0, :, 0]
     assert set(mask.unique().tolist()) <= {0.0, 1.0}
     assert mask.sum(dim=1).tolist() == wanted.tolist()
     assert (mask[:, 90 - 8 : 90 + 8] == 1).all()
@@ -48,15 +48,15 @@ def test_inclusion_is_that_of_the_masks_of_mrsim():
 
 
 def test_fixed_masks_are_those_of_mrsim():
-    masks = fixed_lines([52, 53], [7, 0], 0.3, 180, 16)
+    masks = Lines(n_ky=180, n_center=16).fixed([52, 53], [7, 0], 0.3)
     assert masks.shape == (2, 1, 180, 1) and masks.sum(dim=2).flatten().tolist() == [54, 54]
     expected = fixed_mask((180, 216), 0.3, subject=53, slice_index=0, n_center=16)
     assert np.array_equal(np.broadcast_to(masks[1, 0].numpy(), (180, 216)), expected)
 
 
 def test_a_rate_that_does_not_keep_the_centre_is_refused():
-    assert count_lines(0.3, 180, 16) == 54
+    assert Lines(n_ky=180, n_center=16).count(0.3) == 54
     with pytest.raises(
         ValueError, match=r"n_center must be at most the 9 of 90 lines that a rate of 0.1 keeps, got 16"
     ):
-        count_lines(0.1, 90, 16)
+        Lines(n_ky=90, n_center=16).count(0.1)

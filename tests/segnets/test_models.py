@@ -9,7 +9,7 @@ from segnets.blocks.fourier import as_channels, as_complex, centred_fft2, centre
 from segnets.checkpoint import load_model, save_checkpoint
 from segnets.config import RunConfig, TrainConfig
 from segnets.data import undersample
-from segnets.masks import draw_lines
+from segnets.masks import Lines
 from segnets.models import build_model, model_class
 
 # small versions; tests/segnets/models has those of all networks
@@ -33,7 +33,7 @@ VARIANTS = [
 def random_batch(shape=(24, 32), n=2, n_classes=4, seed=0):
     g = torch.Generator().manual_seed(seed)
     kspace = torch.randn(n, *shape, dtype=torch.complex64, generator=g)
-    mask = draw_lines(torch.full((n,), shape[0] // 3), shape[0], 4, g)
+    mask = Lines(n_ky=shape[0], n_center=4).draw(torch.full((n,), shape[0] // 3), g)
     labels = torch.randint(n_classes, (n, *shape), generator=g)
     return undersample(kspace, mask, labels, torch.arange(n))
 

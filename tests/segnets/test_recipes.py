@@ -64,4 +64,4 @@ def test_every_network_is_counted_at_its_papers_size(name):
 
 def test_series_of_frames_are_counted_too():
     cost = complexity("syn-net", {"dims": 3})
-    assert cost.n_parameters == 5_431_460 and cost.outputs["logits"] == (4, 50, 208, 168)
+    assert cost.n_parameters == 5_431_460 and cost.outputs["logits"] == (4, 50, 168, 208)

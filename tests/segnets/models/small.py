@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from segnets.data import undersample
-from segnets.masks import draw_lines
+from segnets.masks import Lines
 from segnets.models import build_model, model_class
 from tests.stores import SIGNAL, centred_fft2, ellipse_labels
 
@@ -61,7 +61,7 @@ def noise_batch(shape=(32, 40), n=2, n_classes=4, seed=0):
     """Random numbers: what a network does with them must be right all the same."""
     g = torch.Generator().manual_seed(seed)
     kspace = torch.randn(n, *shape, dtype=torch.complex64, generator=g)
-    mask = draw_lines(torch.full((n,), shape[0] // 3), shape[0], 4, g)
+    mask = Lines(n_ky=shape[0], n_center=4).draw(torch.full((n,), shape[0] // 3), g)
     return undersample(kspace, mask, torch.randint(n_classes, (n, *shape), generator=g), torch.arange(n))
 
 
@@ -71,7 +71,7 @@ def ellipse_batch(shape=(32, 40), n=4, rate=0.5, seed=0):
     labels = np.stack([ellipse_labels(rng, shape) for _ in range(n)])
     kspace = torch.from_numpy(centred_fft2(SIGNAL[labels]).astype(np.complex64))
     g = torch.Generator().manual_seed(seed)
-    mask = draw_lines(torch.full((n,), round(rate * shape[0])), shape[0], 8, g)
+    mask = Lines(n_ky=shape[0], n_center=8).draw(torch.full((n,), round(rate * shape[0])), g)
     return undersample(kspace, mask, torch.from_numpy(labels), torch.arange(n))
 
 
