@@ -72,7 +72,7 @@ def compared(evaluations: Sequence[Evaluation]) -> Comparison:
 
 
 def _cases(evaluation: Evaluation) -> tuple[object, ...]:
-    rows = tuple((c.case, c.subject, c.slice, c.noise, c.rate) for c in evaluation.cases)
+    rows = tuple((c.case, c.frame, c.subject, c.slice, c.noise, c.rate) for c in evaluation.cases)
     return evaluation.recipe_hash, rows
 
 

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from mrsim.store import Store
-from segnets.config import DEVICES, PHASES, RunConfig, check, check_choice
+from segnets.config import CONTROLS, DEVICES, PHASES, RunConfig, check, check_choice
 from segnets.data import (
     Batch,
     DataError,
@@ -51,6 +51,7 @@ class EvaluateConfig:
     which: str = "last"  # checkpoint
     pooled: bool = False  # HD95 over both directed sets together
     allow_seen: bool = False  # also subjects that the network was trained on
+    control: str = "none"  # what answers in place of the network, segnets.controls
     batch_size: int = 12
     device: str = "auto"
     contrast: tuple[str, ...] = ()  # filled in: the training's, as are the next three
@@ -62,6 +63,7 @@ class EvaluateConfig:
     def __post_init__(self) -> None:
         check_choice("which", self.which, WHICH)
         check_choice("device", self.device, DEVICES)
+        check_choice("control", self.control, CONTROLS)
         check(self.noise is None or 0 <= self.noise < math.inf, "noise", "be >= 0", self.noise)
         check(self.rate is None or 0 < self.rate <= 1, "rate", "lie in (0, 1]", self.rate)
         check(self.lines is None or self.lines >= 1, "lines", "be at least 1", self.lines)

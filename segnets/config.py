@@ -17,6 +17,7 @@ RESIDENT = ("auto", "yes", "no")
 VALIDATE = ("auto", "none", "validation", "test")
 PHASES = ("none", "sinusoid", "bumps")  # segnets.phase
 DENSITIES = ("gaussian", "ktfocuss")  # mrsim.sampling
+CONTROLS = ("none", "mean-shape", "other-subject")  # segnets.controls
 
 OptionValue = int | float | str | bool
 

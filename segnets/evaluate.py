@@ -1,11 +1,12 @@
-"""A trained network and the cases of a store -> one row per slice, one per subject."""
+"""A trained network and the cases of a store -> one row per slice (of cines per frame), one per subject."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from torch import Tensor
 from mrsim.store import Store, open_store
 from segnets import metrics
 from segnets.blocks.fourier import centred_ifft2, to_image
+from segnets.cardiac.hearts import Heart, hearts_of
 from segnets.checkpoint import load_model
 from segnets.conditions import (
     MASK,
@@ -26,7 +28,8 @@ from segnets.conditions import (
     seen_subjects,
 )
 from segnets.config import RunConfig
-from segnets.data import Batch, DataError, Pattern, evaluation_batches, read_cases, split_indices
+from segnets.controls import Control, prepare
+from segnets.data import Batch, DataError, Pattern, read_cases, split_indices
 from segnets.models.base import Output, SegmentationModel
 from segnets.patterns import fingerprint
 from segnets.pictures import Example
@@ -54,6 +57,7 @@ class Evaluation:
     confusion : (oracle class, predicted class) pixels of all slices; zeros for a network without labels
     pattern : (ky, kx) the one sampling pattern of all slices, None = lines by slice
     seen : subjects among these that the network was trained on
+    hearts : volumes over the beat of every subject; () of still stores
     """
 
     source: Path  # run directory or checkpoint file
@@ -69,6 +73,7 @@ class Evaluation:
     examples: tuple[Example, ...]
     pattern: Pattern | None = None
     seen: tuple[int, ...] = ()
+    hearts: tuple[Heart, ...] = ()
 
     @property
     def name(self) -> str:
@@ -79,6 +84,16 @@ class Evaluation:
     def segments(self) -> bool:
         """Whether the network makes labels."""
         return any(case.tissues for case in self.cases)
+
+    @property
+    def n_slices(self) -> int:
+        """Number of slices; each has a row, and of a cine one per frame."""
+        return len({case.case for case in self.cases})
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames of a cine; 0 of still slices."""
+        return 1 + max(case.frame for case in self.cases)
 
     @property
     def makes_image(self) -> bool:
@@ -97,13 +112,15 @@ class Evaluation:
         inu = f"-inu{c.inu:g}" if c.inu else ""
         mask = f"-mask-{fingerprint(self.pattern)}" if c.sampling == MASK and self.pattern is not None else ""
         which = "" if c.which == "last" else f"-{c.which}"
-        return f"{c.split}-noise{c.noise:g}{inu}-rate{c.rate:g}{mask}{which}"
+        control = "" if c.control == "none" else f"-{c.control}"
+        return f"{c.split}-noise{c.noise:g}{inu}-rate{c.rate:g}{mask}{which}{control}"
 
     @property
     def title(self) -> str:
         """One line that says what was evaluated on what."""
         c = self.config
-        return (
+        control = "" if c.control == "none" else f"Control, {c.control}, in place of "
+        return control + (
             f"{self.name} ({self.run.train.model}, {self.n_parameters:,} parameters, {c.which} checkpoint) "
             f"on the {c.split} split of {Path(c.data).name}: {c.words}"
         )
@@ -145,13 +162,15 @@ def evaluate(run_dir: Path, config: EvaluateConfig, progress: Progress | None = 
     peaks = volume_peaks(store, indices, config)
     cases: list[CaseScore] = []
     confusion = np.zeros((store.n_classes, store.n_classes), np.int64)
-    for batch in batches(store, config, config.split, run.train.n_center, device):
-        output, labels = answer(model, batch, run_dir)
+    control = prepare(config.control, store, config.split, config.crop)
+    for first in range(0, len(indices), config.batch_size):
+        some = indices[first : first + config.batch_size]
+        batch, output, labels = respond(model, store, config, some, run, control)
         if labels is not None:
             confusion += metrics.confusion_matrix(labels, batch.labels.cpu().numpy(), store.n_classes)
         cases += score_batch(model, store, config, batch, output, labels, peaks)
         if progress:
-            progress(len(cases), len(indices))
+            progress(first + len(some), len(indices))
     own = model.pattern()
     return Evaluation(
         source=Path(run_dir),
@@ -167,6 +186,7 @@ def evaluate(run_dir: Path, config: EvaluateConfig, progress: Progress | None = 
         examples=show_cases(model, store, config, run, typical_cases(cases)),
         pattern=config.pattern(store.shape) if own is None else own[0, 0].cpu().numpy(),
         seen=seen,
+        hearts=hearts_of(store, cases) if any(case.tissues for case in cases) else (),
     )
 
 
@@ -178,33 +198,24 @@ def directory_of(run: str | Path) -> Path:
 
 def batches(
     store: Store, config: EvaluateConfig, split: str, n_center: int, device: torch.device
-) -> Iterable[Batch]:
-    """Serve the cases of a split under the conditions of `config`."""
-    return evaluation_batches(
-        store,
-        split,
-        rate=config.rate or 1.0,
-        noise=config.noise or 0.0,
-        n_center=n_center,
-        pattern=config.pattern(store.shape),
-        inu=config.inu or 0.0,
-        contrast=config.contrast,
-        batch_size=config.batch_size,
-        device=device,
-    )
+) -> Iterator[Batch]:
+    """Serve the cases of a split, in the order of the store, under the conditions of `config`."""
+    indices = split_indices(store, split)
+    for first in range(0, len(indices), config.batch_size):
+        yield batch_of(store, indices[first : first + config.batch_size], config, n_center, device)
 
 
 def answer(
     model: SegmentationModel, batch: Batch, run: str | Path
 ) -> tuple[Output, NDArray[np.uint8] | None]:
-    """Run a network on a batch: its output, and (batch, y, x) the class of the largest logit, or None.
+    """Run a network on a batch: its output, and (batch, [frame,] y, x) the likeliest class, or None.
 
     DataError where the answer is not finite, rather than a map of nothing.
     """
     with torch.inference_mode():
         output = model(batch.kspace, batch.mask)
     result = output.image if output.answer is None else output.answer
-    finite = torch.isfinite(result).all(dim=(1, 2, 3)).cpu()
+    finite = torch.isfinite(result).flatten(1).all(dim=1).cpu()
     if not bool(finite.all()):
         case = int(batch.index.cpu()[~finite][0])
         raise DataError(f"{run} answers case {case} with NaN or infinity: its weights are damaged")
@@ -213,10 +224,46 @@ def answer(
     return output, output.answer.argmax(dim=1).to(torch.uint8).cpu().numpy()
 
 
-def reference_images(store: Store, index: NDArray[np.int64], config: EvaluateConfig) -> NDArray[np.complex64]:
-    """(case, y, x) the noise-free fully sampled images, of the first contrast."""
-    kspace = read_cases(store, index, (0.0,), inu=config.inu or 0.0, contrast=config.contrast[:1]).kspace[0]
-    images: NDArray[np.complex64] = centred_ifft2(kspace.reshape(-1, *store.shape)).numpy()
+class Response(NamedTuple):
+    """What a network, or its control, answers: the batch that it is held against, output, labels."""
+
+    batch: Batch
+    output: Output
+    labels: NDArray[np.uint8] | None
+
+
+def respond(
+    model: SegmentationModel,
+    store: Store,
+    config: EvaluateConfig,
+    index: NDArray[np.int64],
+    run: RunConfig,
+    control: Control | None = None,
+) -> Response:
+    """Answer some cases of a store under the conditions of `config`.
+
+    control : of `config` and the store, if it is known already
+    """
+    device, n_center = next(model.parameters()).device, run.train.n_center
+    control = control or prepare(config.control, store, config.split, config.crop)
+    batch = batch_of(store, index, config, n_center, device)
+    if control.partner:
+        theirs = batch_of(store, control.measured(index), config, n_center, device)
+        batch = replace(theirs, labels=batch.labels, index=batch.index)
+    output, labels = answer(model, batch, run.train.model)
+    if labels is not None:
+        labels = control.labels(labels, store.coords["slice"][index])
+    return Response(batch, output, labels)
+
+
+def reference_images(
+    store: Store, index: NDArray[np.int64], config: EvaluateConfig, noise: float = 0.0
+) -> NDArray[np.complex64]:
+    """(case, [frame,] y, x) the fully sampled images, of the first contrast, noise-free unless asked for."""
+    kspace = read_cases(
+        store, index, (noise,), inu=config.inu or 0.0, contrast=config.contrast[:1], crop=config.crop
+    ).kspace[0]
+    images: NDArray[np.complex64] = centred_ifft2(kspace[:, 0] if store.contrasts else kspace).numpy()
     return images
 
 
@@ -225,7 +272,7 @@ def volume_peaks(store: Store, indices: NDArray[np.int64], config: EvaluateConfi
     peaks: dict[int, float] = {}
     for first in range(0, len(indices), config.batch_size):
         some = indices[first : first + config.batch_size]
-        highest = np.abs(reference_images(store, some, config)).max(axis=(1, 2))
+        highest = np.abs(reference_images(store, some, config)).reshape(len(some), -1).max(axis=1)
         for subject, value in zip(store.coords["subject"][some], highest, strict=True):
             peaks[int(subject)] = max(peaks.get(int(subject), 0.0), float(value))
     return peaks
@@ -240,37 +287,38 @@ def score_batch(
     labels: NDArray[np.uint8] | None,
     peaks: dict[int, float],
 ) -> list[CaseScore]:
-    """Score every slice of a batch.
+    """Score every slice of a batch, of a cine every frame of it.
 
-    labels : (batch, y, x) class numbers, None of a network that makes none
+    labels : (batch, [frame,] y, x) class numbers, None of a network that makes none
     peaks : subject -> range of PSNR and SSIM
     """
     index = batch.index.cpu().numpy()
     clean = reference_images(store, index, config)
-    scale = batch.scale[:, 0].cpu().numpy()[:, None, None]
-    noise = torch.complex(*batch.image[:, :2].float().cpu().unbind(1)).numpy() * scale - clean
-    made = magnitude(output.image) * scale
-    zero_filled = magnitude(zero_filled_image(model, batch)) * scale
+    sigma = noise_sigma(store, index, config, clean) if config.noise else np.zeros(len(index))
+    scale = units(batch, clean.ndim)
+    made, zero_filled = (magnitude(i) * scale for i in (output.image, zero_filled_image(model, batch)))
     oracle = batch.labels.cpu().numpy().astype(np.uint8)
     rows = []
-    for i, case in enumerate(index):
-        subject, reference = int(store.coords["subject"][case]), np.abs(clean[i])
-        sigma = float(np.std([noise[i].real, noise[i].imag])) if config.noise else 0.0  # of one component
-        snr, cnr = contrast(reference, oracle[i], store.n_classes, sigma)
+    for i, frame in np.ndindex(len(index), store.n_frames or 1):
+        at = (i, frame) if store.n_frames else (i,)
+        case, reference = index[i], np.abs(clean[at])
+        subject = int(store.coords["subject"][case])
+        snr, cnr = contrast(reference, oracle[at], store.n_classes, float(sigma[i]))
         psnr, ssim = NO_IMAGE
         if model.config.makes_image:
-            psnr, ssim = image_quality(made[i], reference, peaks[subject])
-        zero_psnr, zero_ssim = image_quality(zero_filled[i], reference, peaks[subject])
+            psnr, ssim = image_quality(made[at], reference, peaks[subject])
+        zero_psnr, zero_ssim = image_quality(zero_filled[at], reference, peaks[subject])
         tissues: tuple[ClassScore, ...] = ()
         if labels is not None:
             tissues = score_labels(
-                labels[i], oracle[i], store.n_classes, store.pixel_spacing, pooled=config.pooled
+                labels[at], oracle[at], store.n_classes, store.pixel_spacing, pooled=config.pooled
             )
         rows.append(
             CaseScore(
                 case=int(case),
                 subject=subject,
                 slice=int(store.coords["slice"][case]),
+                frame=frame if store.n_frames else -1,
                 noise=config.noise or 0.0,
                 rate=config.rate or 1.0,
                 tissues=tissues,
@@ -285,38 +333,49 @@ def score_batch(
     return rows
 
 
+def noise_sigma(
+    store: Store, index: NDArray[np.int64], config: EvaluateConfig, clean: NDArray[np.complex64]
+) -> NDArray[np.float64]:
+    """(case,) standard deviation of the real (and of the imaginary) part of the noise in the images."""
+    noise = (reference_images(store, index, config, config.noise or 0.0) - clean).reshape(len(index), -1)
+    return np.asarray(np.std(np.concatenate([noise.real, noise.imag], axis=1), axis=1, dtype=np.float64))
+
+
+def units(batch: Batch, n_axes: int) -> NDArray[np.float32]:
+    """(batch, 1, ...) what images of a batch are multiplied by, to be in the units of the store."""
+    scale: NDArray[np.float32] = batch.scale[:, 0].float().cpu().numpy()
+    return scale.reshape(-1, *(1,) * (n_axes - 1))
+
+
 def zero_filled_image(model: SegmentationModel, batch: Batch) -> Tensor:
-    """(batch, 2, y, x) the image of what the network is really given, in the first contrast."""
+    """(batch, 2, [frame,] y, x) the image of what the network is really given, in the first contrast."""
     pattern = model.pattern()
     kspace = batch.kspace[:, :2]
     return to_image(kspace if pattern is None else kspace * pattern)
 
 
 def magnitude(image: Tensor) -> NDArray[np.float32]:
-    """(batch, 2 * contrast, y, x) -> (batch, y, x) magnitude of the first contrast."""
+    """(batch, 2 * contrast, [frame,] y, x) -> (batch, [frame,] y, x) magnitude of the first contrast."""
     values: NDArray[np.float32] = image[:, :2].float().cpu().square().sum(dim=1).sqrt().numpy()
     return values
 
 
 def typical_cases(cases: Sequence[CaseScore]) -> list[CaseScore]:
     """Pick slices at the quartiles of the mean Dice, or of the PSNR: neither the best nor the worst."""
-    quality = {case.case: case.dice if case.tissues else case.psnr for case in cases}
-    ranked = sorted((c for c in cases if not math.isnan(quality[c.case])), key=lambda c: quality[c.case])
+    scored = [(case.dice if case.tissues else case.psnr, case) for case in cases]
+    ranked = sorted((pair for pair in scored if not math.isnan(pair[0])), key=lambda pair: pair[0])
     picks = {round(q * (len(ranked) - 1)) for q in QUANTILES} if ranked else set()
-    return [ranked[i] for i in sorted(picks)] or list(cases[:1])
+    return [ranked[i][1] for i in sorted(picks)] or list(cases[:1])
 
 
 def show_cases(
     model: SegmentationModel, store: Store, config: EvaluateConfig, run: RunConfig, cases: Sequence[CaseScore]
 ) -> tuple[Example, ...]:
-    """Run a few cases again, for the picture."""
-    device = next(model.parameters()).device
+    """Run a few cases again, for the picture; of a cine the frame of each."""
     index = np.array([case.case for case in cases])
-    batch = batch_of(store, index, config, run.train.n_center, device)
-    output, labels = answer(model, batch, run.train.model)
-    scale = (
-        batch.scale[:, 0].cpu().numpy()[:, None, None]
-    )  # in the units of the store, alike for all networks
+    batch, output, labels = respond(model, store, config, index, run)
+    oracle = batch.labels.cpu().numpy()
+    scale = units(batch, oracle.ndim)  # alike for all networks
     zero_filled, full, made = (
         magnitude(image) * scale for image in (zero_filled_image(model, batch), batch.image, output.image)
     )
@@ -324,12 +383,13 @@ def show_cases(
     return tuple(
         Example(
             case=case.case,
-            title=f"subject {case.subject}, slice {case.slice}\n{case.figure}",
-            zero_filled=zero_filled[i],
-            fully_sampled=full[i],
-            predictions={} if labels is None else {name: labels[i]},
-            images={name: made[i]} if model.config.makes_image else {},
-            oracle=batch.labels[i].cpu().numpy(),
+            title=f"{case.place}\n{case.figure}",
+            zero_filled=zero_filled[at],
+            fully_sampled=full[at],
+            predictions={} if labels is None else {name: labels[at]},
+            images={name: made[at]} if model.config.makes_image else {},
+            oracle=oracle[at],
         )
         for i, case in enumerate(cases)
+        for at in [(i, case.frame) if store.n_frames else (i,)]
     )

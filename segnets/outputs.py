@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from segnets import metrics, tables
+from segnets.cardiac.hearts import clinical_table, heart_values, shape_table
 from segnets.compare import Comparison, comparison_table, subject_table
 from segnets.evaluate import Evaluation
 from segnets.patterns import to_text
@@ -35,17 +36,22 @@ def write_evaluation(evaluation: Evaluation, folder: Path, *, picture: bool = Tr
 def text(evaluation: Evaluation) -> str:
     """Render the tables that the command prints: of the labels, of the image, or of both."""
     parts = [evaluation.warning] if evaluation.warning else []
-    title = f"{evaluation.title}."
+    title, each = f"{evaluation.title}.", "frame" if evaluation.n_frames else "slice"
+    subjects, tissues = evaluation.subjects, evaluation.tissues
     if evaluation.segments:
-        parts.append(tables.summary_table(evaluation.subjects, evaluation.tissues, title).markdown())
+        parts.append(tables.summary_table(subjects, tissues, title, each=each).markdown())
         title = "Image behind the answer."
+    if evaluation.hearts:
+        parts += [shape_table(evaluation.hearts, tissues).markdown()]
+        parts += [clinical_table(evaluation.hearts).markdown()]
     if evaluation.makes_image:
-        parts.append(tables.image_table(evaluation.subjects, title).markdown())
+        parts.append(tables.image_table(subjects, title, each=each).markdown())
     return "\n\n".join([*parts, *([evaluation.data_note] if evaluation.data_note else [])])
 
 
 def summary(evaluation: Evaluation) -> dict[str, object]:
     """Everything about an evaluation but its slices."""
+    hearts, tissues = evaluation.hearts, evaluation.tissues
     return {
         "run": str(evaluation.run_dir),
         "evaluation": asdict(evaluation.config),
@@ -55,10 +61,12 @@ def summary(evaluation: Evaluation) -> dict[str, object]:
         "n_parameters": evaluation.n_parameters,
         "recipe_hash": evaluation.recipe_hash,
         "versions": versions(),
-        "n_slices": len(evaluation.cases),
+        "n_slices": evaluation.n_slices,
+        **({"n_frames": evaluation.n_frames} if evaluation.n_frames else {}),
         "n_subjects": len(evaluation.subjects),
-        "summary": tables.summary_values(evaluation.subjects, evaluation.tissues),
-        "subjects": [tables.subject_row(subject, evaluation.tissues) for subject in evaluation.subjects],
+        "summary": tables.summary_values(evaluation.subjects, tissues),
+        "subjects": [tables.subject_row(subject, tissues) for subject in evaluation.subjects],
+        **({"heart": heart_values(hearts, tissues)} if hearts else {}),
         "pooled_over_all_pixels": pooled(evaluation) if evaluation.segments else None,
         "data_and_image": {
             name: evaluation.mean(name) for name in ("snr", "cnr", "psnr", "ssim", "zero_psnr", "zero_ssim")

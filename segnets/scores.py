@@ -42,7 +42,7 @@ class ClassScore:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CaseScore:
-    """One slice: where it comes from, what was done to it, how every tissue fared."""
+    """One slice, or one frame of it: where it comes from, what was done to it, how every tissue fared."""
 
     case: int
     subject: int
@@ -56,11 +56,18 @@ class CaseScore:
     ssim: float
     zero_psnr: float = math.nan  # [dB] the same of the zero-filled image
     zero_ssim: float = math.nan
+    frame: int = -1  # of a cine; a still slice has none
 
     @property
     def dice(self) -> float:
         """Mean Dice over the tissues of this slice that have one."""
         return metrics.mean_present([score.dice for score in self.tissues])
+
+    @property
+    def place(self) -> str:
+        """Say in a few words where it comes from."""
+        frame = f", frame {self.frame}" if self.frame >= 0 else ""
+        return f"subject {self.subject}, slice {self.slice}{frame}"
 
     @property
     def figure(self) -> str:
@@ -70,7 +77,7 @@ class CaseScore:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SubjectScore:
-    """One subject; every tuple is (tissue,)."""
+    """One subject; every tuple is (tissue,). Of a cine every frame of a slice counts as a slice."""
 
     subject: int
     n_slices: int

@@ -69,28 +69,33 @@ def show(interval: Interval, metric: str, *, bounds: bool = True) -> str:
     return f"{text} [{scale * interval.low:.{digits}f}, {scale * interval.high:.{digits}f}]"
 
 
-def summary_table(subjects: Sequence[SubjectScore], tissues: Sequence[str], title: str = "") -> Table:
-    """One row per metric, one column per tissue and one for their mean, over subjects."""
+def summary_table(
+    subjects: Sequence[SubjectScore], tissues: Sequence[str], title: str = "", *, each: str = "slice"
+) -> Table:
+    """One row per metric, one column per tissue and one for their mean, over subjects.
+
+    each : what a subject has several of: "slice", or "frame" of a cine
+    """
     rows = [
         (
-            f"{label}{' [mm]' if metric in DISTANCES else ''}",
+            f"{label.replace('slice', each)}{' [mm]' if metric in DISTANCES else ''}",
             *(show(interval, metric) for interval in summarise(subjects, metric)),
         )
         for metric, label in METRICS.items()
     ]
     for what, label in (("absent", "in neither map"), ("missed", "missed"), ("spurious", "invented")):
         per_tissue = counts(subjects, what)
-        rows.append((f"Slices, {label}", *map(str, per_tissue), str(sum(per_tissue))))
+        rows.append((f"{each.capitalize()}s, {label}", *map(str, per_tissue), str(sum(per_tissue))))
     n_slices = sum(subject.n_slices for subject in subjects)
     notes = (
-        f"n = {len(subjects)} subjects, {n_slices} slices. {interval_note(summarise(subjects, 'dice')[-1])}",
-        "A slice with a tissue in neither map is left out for it; where it is missed or invented it scores "
+        f"n = {len(subjects)} subjects, {n_slices} {each}s. {interval_note(summarise(subjects, 'dice')[-1])}",
+        f"A {each} with a tissue in neither map is left out for it; where it is missed or invented it scores "
         "Dice 0 and the image diagonal.",
     )
     return Table(header=("", *tissues, "Mean"), rows=tuple(rows), title=title, notes=notes)
 
 
-def image_table(subjects: Sequence[SubjectScore], title: str = "") -> Table:
+def image_table(subjects: Sequence[SubjectScore], title: str = "", *, each: str = "slice") -> Table:
     """One row for the network's image and one for the zero-filled one: PSNR and SSIM over subjects."""
     rows = tuple(
         (label, *(show(summarise_image(subjects, f"{prefix}{metric}"), metric) for metric in IMAGE_METRICS))
@@ -99,7 +104,7 @@ def image_table(subjects: Sequence[SubjectScore], title: str = "") -> Table:
     n_slices = sum(subject.n_slices for subject in subjects)
     interval = interval_note(summarise_image(subjects, "psnr"))
     notes = (
-        f"n = {len(subjects)} subjects, {n_slices} slices. {interval}",
+        f"n = {len(subjects)} subjects, {n_slices} {each}s. {interval}",
         "Against the noise-free fully sampled magnitude; the range is the largest one of the subject.",
     )
     return Table(header=("", "PSNR [dB]", "SSIM"), rows=rows, title=title, notes=notes)
@@ -125,6 +130,7 @@ def _case_row(case: CaseScore, tissues: Sequence[str]) -> dict[str, Any]:
         "case": case.case,
         "subject": case.subject,
         "slice": case.slice,
+        **({"frame": case.frame} if case.frame >= 0 else {}),
         "noise": case.noise,
         "rate": case.rate,
         "snr": case.snr,
@@ -175,7 +181,7 @@ def summary_values(subjects: Sequence[SubjectScore], tissues: Sequence[str]) -> 
     PSNR and SSIM have no tissue; no Dice and no distance without tissues.
     """
     images = {
-        metric: _interval_values(summarise_image(subjects, metric), 1.0)
+        metric: interval_values(summarise_image(subjects, metric))
         for metric in IMAGE_METRICS
         if not math.isnan(summarise_image(subjects, metric).mean)
     }
@@ -183,14 +189,15 @@ def summary_values(subjects: Sequence[SubjectScore], tissues: Sequence[str]) -> 
         return images
     return images | {
         f"{metric}_mm" if metric in DISTANCES else metric: {
-            name: _interval_values(interval, MM if metric in DISTANCES else 1.0)
+            name: interval_values(interval, MM if metric in DISTANCES else 1.0)
             for name, interval in zip((*tissues, "mean"), summarise(subjects, metric), strict=True)
         }
         for metric in METRICS
     }
 
 
-def _interval_values(interval: Interval, scale: float) -> dict[str, Any]:
+def interval_values(interval: Interval, scale: float = 1.0) -> dict[str, Any]:
+    """Plain values of an interval for JSON, each times `scale`."""
     values = {name: scale * getattr(interval, name) for name in ("mean", "std", "low", "high")}
     return {**values, "n": interval.n, "method": interval.method}
 

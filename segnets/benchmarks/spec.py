@@ -13,12 +13,18 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from segnets.benchmarks import BENCHMARKS
-from segnets.config import check, check_choice
+from segnets.config import CONTROLS, check, check_choice
 
 FOLDER = Path(__file__).parent
 SCALES = ("smoke", "reduced", "full")
 LAYOUTS = ("conditions", "figures")  # one table per condition, or per figure
 SHOWS = ("labels", "image")  # what the pictures compare
+ANALYSES = (
+    "none",
+    "distances",
+    "latents",
+)  # of a trained network beyond its scores, segnets.cardiac.analyses
+TESTS = ("none", "rank-sum")  # of a claim about two rows
 
 Options = dict[str, Any]
 Part = TypeVar("Part", "Condition", "DataSet", "Figure", "Row")
@@ -29,12 +35,18 @@ class Figure:
     """One number that the table prints of a trained network.
 
     path : where it stands in the summary of an evaluation, keys joined by dots
+    spread : where its standard deviation over the test subjects stands, if the paper prints that beside it
+    subjects : where its values by subject stand, for claims with a test
     factor : what it is multiplied by, as the paper prints it (100 for per cent)
+    printed : whether the paper prints it; those that it does not come last
     """
 
     id: str
     label: str
     path: str
+    spread: str = ""
+    subjects: str = ""
+    printed: bool = True
     factor: float = 1.0
     digits: int = 4
 
@@ -64,6 +76,7 @@ class Condition:
 
     train, options : overrides of the training and of the network's options
     trained_as : id of the condition whose networks are tested here; "" trains its own
+    tuned_from : id of the condition whose networks are trained further here; "" begins with random weights
     evaluate : overrides of the evaluation where it differs from the training
     group, x : curve that a point belongs to, and its place there, where the table is a figure
     """
@@ -74,6 +87,7 @@ class Condition:
     train: Options = field(default_factory=dict)
     options: Options = field(default_factory=dict)
     trained_as: str = ""
+    tuned_from: str = ""
     evaluate: Options = field(default_factory=dict)
     group: str = ""
     x: float = 0.0
@@ -85,7 +99,9 @@ class Row:
 
     columns : what the paper prints beside its name
     options_in : condition -> options that differ there
-    published : condition -> one number per figure, verbatim
+    control : what answers in place of the network (`segnets.controls`), as a figure to compare with
+    published : condition -> one number per printed figure, verbatim
+    published_spread : the same of their standard deviations, where the paper prints those
     """
 
     id: str
@@ -94,20 +110,26 @@ class Row:
     options: Options = field(default_factory=dict)
     options_in: dict[str, Options] = field(default_factory=dict)
     train: Options = field(default_factory=dict)
+    control: str = "none"
     columns: dict[str, str] = field(default_factory=dict)
     published: dict[str, list[float]] = field(default_factory=dict)
+    published_spread: dict[str, list[float]] = field(default_factory=dict)
     note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """What the paper concludes: in these conditions `more` exceeds `less` in one figure."""
+    """What the paper concludes: in these conditions `more` exceeds `less` in one figure.
+
+    test : of the subjects of the first of `less` against those of the first of `more`
+    """
 
     text: str
     figure: str
     less: list[str]
     more: list[str]
     conditions: list[str]
+    test: str = "none"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -116,6 +138,8 @@ class Scale:
 
     conditions, rows : those that it runs, [] = all
     models : model -> {"train": ..., "options": ...}
+    tuning : overrides of the training that goes on with a trained network, in place of those of the models
+    analysis : how much the analysis of the table looks at
     pictures : whether each run gets a picture of its own typical slices, besides that of the table
     """
 
@@ -124,6 +148,8 @@ class Scale:
     rows: list[str] = field(default_factory=list)
     train: Options = field(default_factory=dict)
     models: dict[str, dict[str, Options]] = field(default_factory=dict)
+    tuning: Options = field(default_factory=dict)
+    analysis: Options = field(default_factory=dict)
     pictures: bool = True
 
 
@@ -145,16 +171,19 @@ class Benchmark:
     scales: dict[str, Scale]
     x_label: str = ""
     shows: str = "labels"
+    analysis: str = "none"
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_choice("layout", self.layout, LAYOUTS)
         check_choice("shows", self.shows, SHOWS)
-        ids = {c.id for c in self.conditions}
+        check_choice("analysis", self.analysis, ANALYSES)
+        ids, n = {c.id for c in self.conditions}, sum(figure.printed for figure in self.figures)
+        check(all(f.printed for f in self.figures[:n]), "figures", "have the printed ones first", self.name)
         for row in self.rows:
-            for condition, numbers in row.published.items():
+            check_choice(f"control of {row.id}", row.control, CONTROLS)
+            for condition, numbers in (*row.published.items(), *row.published_spread.items()):
                 check_choice(f"condition of {row.id}", condition, ids)
-                n = len(self.figures)
                 check(len(numbers) == n, f"{row.id} in {condition}", f"have {n} numbers", len(numbers))
 
     def condition(self, name: str) -> Condition:
@@ -179,12 +208,16 @@ class Job:
     """One network to train and to test: a row under a condition with a seed.
 
     train : everything that the training overrides, `options` of the network among it
+    before : the same of the training whose network this one begins with; {} begins with random weights
+    analysis : how much the analysis of the table looks at
     """
 
     row: Row
     condition: Condition
     seed: int
     train: Options
+    before: Options = field(default_factory=dict)
+    analysis: Options = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -242,19 +275,34 @@ def plan(
     wanted = [benchmark.row(r) for r in rows or shrink.rows or [row.id for row in benchmark.rows]]
     tested = [benchmark.condition(c) for c in shrink.conditions or [c.id for c in benchmark.conditions]]
     return [
-        Job(row=row, condition=condition, seed=seed, train=overrides(benchmark, shrink, row, condition, seed))
+        job(benchmark, shrink, row, condition, seed)
         for seed in seeds
         for condition in tested
         for row in wanted
     ]
 
 
-def overrides(benchmark: Benchmark, shrink: Scale, row: Row, condition: Condition, seed: int) -> Options:
-    """Merge what decides a training: scale, then row, then condition; the later one wins.
-
-    The training of a model at a scale (its epochs) comes last: a scale is there to shorten.
-    """
+def job(benchmark: Benchmark, shrink: Scale, row: Row, condition: Condition, seed: int) -> Job:
+    """One network to train and to test, and the one that it begins with."""
     origin = benchmark.condition(condition.trained_as) if condition.trained_as else condition
+    before = {}
+    if origin.tuned_from:
+        before = overrides(shrink, row, benchmark.condition(origin.tuned_from), seed)
+    return Job(
+        row=row,
+        condition=condition,
+        seed=seed,
+        train=overrides(shrink, row, origin, seed),
+        before=before,
+        analysis=shrink.analysis,
+    )
+
+
+def overrides(shrink: Scale, row: Row, origin: Condition, seed: int) -> Options:
+    """Merge what decides the training under a condition: scale, then row, then condition; the later one wins.
+
+    What a scale shortens (the epochs of a model, or those of going on with a trained one) comes last.
+    """
     model = shrink.models.get(row.model, {})
     options = {
         **model.get("options", {}),
@@ -262,8 +310,14 @@ def overrides(benchmark: Benchmark, shrink: Scale, row: Row, condition: Conditio
         **origin.options,
         **row.options_in.get(origin.id, {}),
     }
-    train = {**shrink.train, **row.train, **origin.train, **model.get("train", {})}
-    return {**train, "options": options, "seed": seed}
+    train = {**shrink.train, **row.train, **origin.train}
+    if origin.tuned_from:
+        return {**_but("epochs", train), **shrink.tuning, "options": options, "seed": seed}
+    return {**train, **model.get("train", {}), "options": options, "seed": seed}
+
+
+def _but(name: str, values: Options) -> Options:
+    return {key: value for key, value in values.items() if key != name}
 
 
 def _read(path: Path) -> dict[str, Any]:
