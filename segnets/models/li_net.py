@@ -145,6 +145,11 @@ class LINet(SegmentationModel):
         self.predictor = CodeEncoder(2, config)  # Pi
         self.apply(he_normal_any)
 
+    def latent(self, kspace: Tensor) -> Tensor:
+        """Pi: the code (batch, code) that is decoded, which the paper's latent analysis looks at."""
+        code: Tensor = self.predictor(to_image(kspace))
+        return code
+
     def code_of_labels(self, labels: Tensor) -> Tensor:
         """Phi: labels (batch, [frame,] y, x) -> (batch, code)."""
         onehot = functional.one_hot(labels, self.config.n_classes).movedim(-1, 1).float()

@@ -1,0 +1,199 @@
+"""A trained network under many masks of the same scans: how its shapes vary, and where its codes lie.
+
+Table 2 and Figure 4 of Schlemper et al. (experiments.md D3, D4). Subjects are the first of the split, each
+with its middle slice; masks are those of `segnets evaluate` and further draws of the same kind.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from mrsim.store import Store, open_store
+from segnets.cardiac import latents as codes_of
+from segnets.cardiac import shapes
+from segnets.cardiac.clinical import ED, LV, MYOCARDIUM, RV, has_heart
+from segnets.checkpoint import load_model
+from segnets.conditions import EvaluateConfig, batch_of, check_fit, pick_device
+from segnets.data import Batch, DataError, image_shape, split_indices
+from segnets.evaluate import answer
+from segnets.models.base import SegmentationModel
+from segnets.statistics import mean_interval
+from segnets.tables import MM, interval_values
+
+LINES = (1, 5, 10, 15, 20)  # per frame, of Figure 4
+
+
+@runtime_checkable
+class HasCode(Protocol):
+    """A network that has a latent code."""
+
+    def latent(self, kspace: Tensor) -> Tensor:
+        """(batch, 2, frame, ky, kx) -> (batch, ...) code."""
+
+
+class Found(NamedTuple):
+    """What an analysis says, for JSON, and what pictures are drawn from."""
+
+    values: dict[str, Any]
+    arrays: dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
+class Scans:
+    """A network and the scans that it is asked about.
+
+    index : (subject,) cases of the store
+    """
+
+    model: SegmentationModel
+    store: Store
+    config: EvaluateConfig  # nothing left open
+    n_center: int
+    index: NDArray[np.int64]
+
+    @property
+    def subjects(self) -> NDArray[np.int64]:
+        """(subject,) their numbers."""
+        return np.asarray(self.store.coords["subject"][self.index])
+
+    def batches(self, trial: int) -> Iterator[Batch]:
+        """Serve all scans under one draw of their masks."""
+        device, size = next(self.model.parameters()).device, self.config.batch_size
+        for first in range(0, len(self.index), size):
+            some = self.index[first : first + size]
+            yield batch_of(self.store, some, self.config, self.n_center, device, trial=trial)
+
+    def end_diastole(self, trial: int) -> NDArray[np.uint8]:
+        """(subject, y, x) answers for the frame of end-diastole."""
+        found = [answer(self.model, batch, "the network")[1] for batch in self.batches(trial)]
+        return np.concatenate([labels[:, ED] for labels in found if labels is not None])
+
+    def codes(self, trial: int) -> NDArray[np.float32]:
+        """(subject, feature) latent codes, long ones sketched."""
+        if not isinstance(self.model, HasCode):
+            name = type(self.model).__name__
+            raise DataError(f"{name} has no latent code to look at: Syn-net and LI-net have one")
+        with torch.inference_mode():
+            found = [self.model.latent(batch.kspace) for batch in self.batches(trial)]
+        return np.asarray(codes_of.sketch(torch.cat(found).flatten(1).float().cpu().numpy()))
+
+
+def open_scans(run_dir: Path, config: EvaluateConfig, n_subjects: int) -> Scans:
+    """Open a network and the middle slices of the first subjects of a split.
+
+    DataError where these are no hearts; else the errors of `evaluate`.
+    """
+    model, run = load_model(run_dir, config.which, pick_device(config.device))
+    config = config.for_run(run, run_dir)
+    store = open_store(config.data)
+    check_fit(run_dir, run, store, config)
+    if not store.n_frames or not has_heart(store.class_names):
+        raise DataError(f"{store.path} holds no cines of the heart, whose shapes and codes are looked at")
+    index = middle_slices(store, config.split)[:n_subjects]
+    return Scans(model=model, store=store, config=config, n_center=run.train.n_center, index=index)
+
+
+def middle_slices(store: Store, split: str) -> NDArray[np.int64]:
+    """(subject,) case of the middle slice of every subject of a split."""
+    indices = split_indices(store, split)
+    owner = store.coords["subject"][indices]
+    stacks = [indices[owner == subject] for subject in np.unique(owner)]
+    return np.array([stack[len(stack) // 2] for stack in stacks])
+
+
+def distances(
+    run_dir: Path,
+    config: EvaluateConfig,
+    *,
+    n_trials: int = 100,
+    n_subjects: int = 100,
+    centre: bool = False,
+) -> Found:
+    """Measure how far answers for a subject lie from their mean, and the subjects' means from one another.
+
+    centre : shift every answer so that its left ventricle lies in the middle, so that subjects differ by
+        shape, not by place
+    values : within, between -> hd_mm, md_mm -> class -> interval over subjects, and `subjects`, one by one
+    """
+    scans = open_scans(run_dir, config, n_subjects)
+    labels = np.stack([scans.end_diastole(trial) for trial in range(n_trials)])  # (trial, subject, y, x)
+    names, spacing = scans.store.class_names, scans.store.pixel_spacing
+    if centre:
+        flat = shapes.centred(labels.reshape(-1, *labels.shape[2:]), names.index(LV))
+        labels = flat.reshape(labels.shape).astype(np.uint8)
+    values: dict[str, Any] = {
+        "n_trials": n_trials,
+        "n_subjects": len(scans.index),
+        "centre": centre,
+        "within": {"hd_mm": {}, "md_mm": {}, "empty": {}},
+        "between": {"hd_mm": {}, "md_mm": {}, "empty": {}},
+    }
+    for name in (MYOCARDIUM, RV):
+        masks = labels == names.index(name)
+        each = [shapes.within_subject(masks[:, i], spacing) for i in range(len(scans.index))]
+        within = shapes.Distances(
+            hd=np.array([one.hd.mean() for one in each]),
+            md=np.array([one.md.mean() for one in each]),
+            empty=sum(one.empty for one in each),
+        )
+        between = shapes.between_subjects(masks.mean(axis=0), spacing)
+        for kind, found in (("within", within), ("between", between)):
+            values[kind]["hd_mm"][name] = _over_subjects(MM * found.hd)
+            values[kind]["md_mm"][name] = _over_subjects(MM * found.md)
+            values[kind]["empty"][name] = found.empty
+    return Found(values, {"subject": scans.subjects, "average": _averages(labels, len(names))})
+
+
+def _over_subjects(found: NDArray[np.float64]) -> dict[str, Any]:
+    return {**interval_values(mean_interval(found)), "subjects": found.tolist()}
+
+
+def _averages(labels: NDArray[np.uint8], n_classes: int) -> NDArray[np.float32]:
+    """(subject, class, y, x) share of the trials (trial, subject, y, x) that answer a class."""
+    return np.stack([(labels == c).mean(axis=0) for c in range(n_classes)], axis=1).astype(np.float32)
+
+
+def latents(
+    run_dir: Path,
+    config: EvaluateConfig,
+    *,
+    n_trials: int = 50,
+    n_subjects: int = 5,
+    lines: Sequence[int] = LINES,
+) -> Found:
+    """Lay out the codes of some subjects under many masks, and say by what they cluster.
+
+    values : the fields of `segnets.cardiac.latents.Spread` but for the places, which are arrays: pca, tsne
+        (point, 2), subject, lines (point,), the fully sampled scans last, with `lines` 0
+    """
+    scans = open_scans(run_dir, replace(config, rate=None, lines=lines[0]), n_subjects)
+    n_ky = image_shape(scans.store, scans.config.crop)[0]
+    points, owner, count = [], [], []
+    for n in lines:
+        some = replace(scans, config=replace(scans.config, rate=n / n_ky))
+        for trial in range(n_trials):
+            points.append(some.codes(trial))
+            owner.append(scans.subjects)
+            count.append(np.full(len(scans.index), n))
+    full = replace(scans, config=replace(scans.config, rate=1.0)).codes(0)
+    subject, number = np.concatenate(owner), np.concatenate(count)
+    found = codes_of.spread(np.concatenate(points), subject, number, full)
+    arrays = {
+        "pca": found.pca,
+        "tsne": found.tsne,
+        "subject": np.concatenate([subject, scans.subjects]),
+        "lines": np.concatenate([number, np.zeros(len(full), int)]),
+    }
+    values = {name: value for name, value in asdict(found).items() if name not in arrays}
+    return Found({"n_trials": n_trials, "n_subjects": len(full), **values}, arrays)
+
+
+ANALYSES: dict[str, Callable[..., Found]] = {"distances": distances, "latents": latents}
