@@ -16,7 +16,8 @@ PER = ("subject", "case")
 CODECS = ("none", "zstd")
 ORIENTATIONS = ("axial", "coronal", "sagittal")
 OWN_CLASSES = ("nifti", *OBJECTS)
-CINE_MODES = ("ideal",)
+CINE_MODES = ("ideal", "gated")
+MOST_VARIATION = 0.3  # of beats: more is an arrhythmia, whose beats differ in shape too
 SPLITS_BY = ("subject", "slice")
 
 
@@ -104,6 +105,9 @@ class CineSpec:
     pitch : [m] from slice to slice
     inflow : share by which fresh blood is brighter when it moves fastest
     breathing : factor on the drawn displacement of the heart from breath-hold to breath-hold
+    b0_drift : [Hz] SD of a shift of the whole field from frame to frame, ideal mode only
+    segment : lines that are read in a beat, over and over, gated mode only
+    rr_variation : SD of the length of a beat relative to the mean, gated mode only
     """
 
     mode: str = "ideal"
@@ -113,6 +117,9 @@ class CineSpec:
     pitch: float = 10e-3
     inflow: float = 0.0
     breathing: float = 0.0
+    b0_drift: float = 0.0
+    segment: int = 12
+    rr_variation: float = 0.0
 
     def __post_init__(self) -> None:
         known("mode", self.mode, CINE_MODES)
@@ -124,9 +131,17 @@ class CineSpec:
             raise ValueError(f"spins must be three counts (layer, y, x) of 1 to 16, got {self.spins}")
         if not 0 < self.pitch < math.inf:
             raise ValueError(f"pitch must be positive, got {self.pitch} m")
-        for name in ("inflow", "breathing"):
+        for name in ("inflow", "breathing", "b0_drift"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if not 0 <= self.rr_variation <= MOST_VARIATION:
+            raise ValueError(f"rr_variation must lie in [0, {MOST_VARIATION}], got {self.rr_variation}")
+        if not 1 <= self.segment <= 200:
+            raise ValueError(f"segment must be 1 to 200 lines, got {self.segment}")
+        if self.mode == "gated" and self.b0_drift:
+            raise ValueError(f"b0_drift must be 0 in the gated mode, got {self.b0_drift} Hz")
+        if self.mode == "ideal" and self.rr_variation:
+            raise ValueError(f"rr_variation must be 0 in the ideal mode, got {self.rr_variation}")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -81,6 +81,11 @@ def check_cine(recipe: Recipe) -> None:
         raise ValueError(
             f"rf must be ideal (a slice with perfect edges) for a cine, got {recipe.sequence.rf!r}"
         )
+    if recipe.cine.mode == "ideal" and recipe.sequence.preparation != "steady-state":
+        raise ValueError(
+            "preparation must be steady-state for a cine of mode ideal: mode gated plays the approach to it, "
+            f"got {recipe.sequence.preparation!r}"
+        )
     if recipe.slices.orientation != "axial":
         raise ValueError(
             "orientation must not be given for a cine, whose slices lie across the heart's long axis, "

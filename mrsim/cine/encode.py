@@ -53,12 +53,16 @@ class Axis:
         return fft.fftshift(fft.fft(fft.ifftshift(image, axes=-1), axis=-1, norm="ortho"), axes=-1)
 
 
-def encode(spins: Complex, first: tuple[int, int], axes: tuple[Axis, Axis]) -> Complex:
+def encode(
+    spins: Complex, first: tuple[int, int], axes: tuple[Axis, Axis], rows: NDArray[np.intp] | None = None
+) -> Complex:
     """K-space (..., ky, kx) of spins (..., x, y) whose first lies at lattice place `first` (x, y).
 
-    axes : (y, x)
+    axes : (y, x);  rows : (row,) of ky that are wanted, None for all
     """
     along_y, along_x = axes
-    rows = along_y.encode(spins, first[1])  # (..., x, ky)
-    columns = np.ascontiguousarray(np.swapaxes(rows, -1, -2))
+    encoded = along_y.encode(spins, first[1])  # (..., x, ky)
+    if rows is not None:
+        encoded = encoded[..., rows]
+    columns = np.ascontiguousarray(np.swapaxes(encoded, -1, -2))
     return along_x.encode(columns, first[0])

@@ -17,11 +17,7 @@ if TYPE_CHECKING:
     from phantoms.tissues import TissueTable
 
 CELL = 4e-3  # [m]
-REACH = (
-    0.172,
-    0.260,
-    0.150,
-)  # [m] of the body that is looked at, from the middle of the field of view, x y z
+REACH = (0.172, 0.220, 0.120)  # [m] of the body around the middle of the field of view, x y z
 
 
 def thorax(heart: Heart, tissues: TissueTable, oracle: OracleClasses, phase: float) -> Phantom:

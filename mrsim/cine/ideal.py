@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.cine.encode import encode
+from mrsim.cine.encode import Axis, encode
 from mrsim.cine.kernels import sum_layers
 from mrsim.cine.scene import Box, Scene
-from mrsim.cine.steady import SignalTable
 
 Complex = NDArray[np.complex64]
 Real = NDArray[np.float32]
@@ -39,24 +39,32 @@ def steady_frames(
     scene: Scene,
     parts: tuple[Part, Part],
     moving: NDArray[np.uint8],
-    table: SignalTable,
+    signals: Sequence[Complex],
     gain: Real,
     crop: Box | None,
 ) -> Complex:
-    """Return k-space (frame, coil, ky, kx): what is at rest once, what moves frame by frame.
+    """K-space (frame, coil, ky, kx): what is at rest once, what moves frame by frame.
 
     parts : the full field of view and the box of what moves
     moving : (frame, layer, x, y) tissues of the box
+    signals : (frame,) of (tissue, frequency) tables; one and the same unless the field drifts
     gain : (frame, tissue) factors on the signal
     """
-    whole, box = parts
-    axes, ones = scene.axes(crop), np.ones(len(table.values), np.float32)
-    still = whole.image(scene.at_rest, table.values, ones)
+    box, axes = parts[1], scene.axes(crop)
     in_x, in_y = scene.spins(box.box)
-    still[:, in_x, in_y] = 0
-    rest = encode(still, (0, 0), axes)
-    frames = [
-        encode(box.image(labels, table.values, factor), (in_x.start, in_y.start), axes)
-        for labels, factor in zip(moving, gain, strict=True)
-    ]
-    return np.stack(frames) + rest
+    rest, of = np.zeros(0, np.complex64), None
+    frames = []
+    for labels, values, factor in zip(moving, signals, gain, strict=True):
+        if values is not of:
+            rest, of = at_rest(scene, parts, values, axes), values
+        frames.append(encode(box.image(labels, values, factor), (in_x.start, in_y.start), axes) + rest)
+    return np.stack(frames)
+
+
+def at_rest(scene: Scene, parts: tuple[Part, Part], values: Complex, axes: tuple[Axis, Axis]) -> Complex:
+    """K-space (coil, ky, kx) of all spins but those of the box of what moves."""
+    whole, box = parts
+    image = whole.image(scene.at_rest, values, np.ones(len(values), np.float32))
+    in_x, in_y = scene.spins(box.box)
+    image[:, in_x, in_y] = 0
+    return encode(image, (0, 0), axes)

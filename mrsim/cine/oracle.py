@@ -38,9 +38,8 @@ def answers(spins: Labels, cuts: tuple[int, int, int], oracle: OracleClasses) ->
     shape = (n, n_y // cuts[1], n_x // cuts[2])
     of_tissue = np.array(oracle.of_tissue, np.int64)
     rank = np.argsort(oracle.priority)
-    own = np.argsort(
-        np.lexsort((np.arange(of_tissue.size), rank[of_tissue]))
-    )  # tissues in order of their classes
+    in_order = np.lexsort((np.arange(of_tissue.size), rank[of_tissue]))  # tissues by the rank of their class
+    own = np.argsort(in_order)
     labels, tissue = np.zeros(shape, np.uint8), np.zeros(shape, np.uint8)
     shares = np.zeros((*shape, rank.size), np.uint16)
     for i in range(n):

@@ -10,11 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrsim.cine.field import heart_b0, thorax
+from mrsim.cine.gated import Scan
+from mrsim.cine.gating import drawn_beats, segments, timeline
 from mrsim.cine.ideal import Part, steady_frames
 from mrsim.cine.oracle import Answers, answers, crop_around, over_cycle, within
+from mrsim.cine.readout import readout
 from mrsim.cine.scene import Box, Scene, cropped, full_plane
-from mrsim.cine.steady import signal_table
-from mrsim.draws import SubjectDraw
+from mrsim.cine.steady import SignalTable, Train, signal_table, tabulated
+from mrsim.draws import SubjectDraw, generator
 from mrsim.fields import COILS, CoilMaps, FieldMap
 from mrsim.noise import add_noise
 from mrsim.recipe import Recipe
@@ -24,6 +27,7 @@ from phantoms.cardiac.names import LV_BLOOD, RV_BLOOD
 from phantoms.phantom import PhantomSource
 
 Arrays = dict[str, NDArray[Any]]
+CINE_STREAM = 3  # third word of the counter of what a case's beats and field drift are drawn from
 MIDDLE = 0.2  # phase at which the body is looked at for its field: between the ends of the motion
 
 
@@ -89,8 +93,57 @@ def simulate_slice(recipe: Recipe, draw: SubjectDraw, subject: Subject, number: 
         Part(box=b, place=table.place(f), coils=coils_at(subject.coils, scene, b))
         for b, f in zip((scene.whole, scene.moving), parts_field, strict=True)
     )
-    kspace = steady_frames(scene, (whole, box), moving, table, gains(recipe, heart, scene.phases), crop)
+    parts = (whole, box)
+    if spec.mode == "gated":
+        kspace = _gated(recipe, draw, sequence, scene, parts, table, case).frames(spec.n_frames, crop)
+    else:
+        signals = _signals(recipe, draw, sequence, table, case)
+        kspace = steady_frames(scene, parts, moving, signals, gains(recipe, heart, scene.phases), crop)
     return stored(recipe, subject, plane, found, crop, kspace, case)
+
+
+def _generator(recipe: Recipe, case: int) -> np.random.Generator:
+    return generator(recipe.seed, case, CINE_STREAM)
+
+
+def _signals(
+    recipe: Recipe,
+    draw: SubjectDraw,
+    sequence: Any,  # noqa: ANN401 - BalancedSsfp
+    table: SignalTable,
+    case: int,
+) -> list[NDArray[np.complex64]]:
+    """Signals (tissue, frequency) of each frame, whose field may be shifted."""
+    spec = recipe.cine
+    assert spec is not None
+    if not spec.b0_drift:
+        return [table.values] * spec.n_frames
+    shifts = spec.b0_drift * _generator(recipe, case).standard_normal(spec.n_frames)
+    count = table.values.shape[1]
+    return [tabulated(draw.table, sequence, table.first + f, count).values for f in shifts.tolist()]
+
+
+def _gated(
+    recipe: Recipe,
+    draw: SubjectDraw,
+    sequence: Any,  # noqa: ANN401 - BalancedSsfp
+    scene: Scene,
+    parts: tuple[Part, Part],
+    table: SignalTable,
+    case: int,
+) -> Scan:
+    """Lay out the gated scan of a slice, with beats as they are drawn."""
+    spec, rr, n_lines = recipe.cine, scene.heart.case.rr, sequence.matrix[0]
+    assert spec is not None
+    beats = drawn_beats(segments(n_lines, spec.segment), rr, spec.rr_variation, _generator(recipe, case))
+    return Scan(
+        scene=scene,
+        parts=parts,
+        train=Train(tissues=draw.table, sequence=sequence, table=table),
+        readout=readout(draw.table, sequence, table),
+        timeline=timeline(n_lines, spec.segment, sequence.tr, sequence.te, rr, beats),
+        gain=lambda phases: gains(recipe, scene.heart, phases),
+    )
 
 
 def oracle(scene: Scene, moving: NDArray[np.uint8], recipe: Recipe) -> Answers:

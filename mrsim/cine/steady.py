@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,9 +14,8 @@ from numpy.typing import ArrayLike, NDArray
 from mrsim.constants import GAMMA_BAR
 from phantoms.tissues import TissueTable
 
-STEP = (
-    0.5  # [Hz] between the frequencies of a table; linear between them is within 1e-5 of the brightest tissue
-)
+Real = NDArray[np.float64]
+STEP = 0.5  # [Hz] between the columns of a table; linear between them is within 1e-5 of the brightest tissue
 
 
 def steady_state(
@@ -57,7 +58,12 @@ class SignalTable:
 def signal_table(tissues: TissueTable, sequence: Any, span: tuple[float, float]) -> SignalTable:  # noqa: ANN401
     """Tabulate the steady state of all tissues from span[0] to span[1] [Hz] at the echo of the sequence."""
     first = STEP * math.floor(span[0] / STEP)
-    freq = first + STEP * np.arange(math.ceil((span[1] - first) / STEP) + 2)
+    return tabulated(tissues, sequence, first, math.ceil((span[1] - first) / STEP) + 2)
+
+
+def tabulated(tissues: TissueTable, sequence: Any, first: float, count: int) -> SignalTable:  # noqa: ANN401
+    """Tabulate the steady state of all tissues at `count` frequencies from `first` [Hz] on."""
+    freq = first + STEP * np.arange(count)
     rows = np.zeros((len(tissues.tissues), freq.size), np.complex64)
     for row, tissue in zip(rows, tissues.tissues, strict=True):
         if tissue.pd > 0:
@@ -69,3 +75,58 @@ def signal_table(tissues: TissueTable, sequence: Any, span: tuple[float, float])
 def timing(sequence: Any) -> dict[str, float]:  # noqa: ANN401 - BalancedSsfp
     """Name what the steady state needs of a sequence."""
     return {name: float(getattr(sequence, name)) for name in ("te", "tr", "flip", "phase_step")}
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
+class Train:
+    """Magnetisation of every tissue over the field as the pulses of a train come, from the sequence's start.
+
+    tissues : as in `signal_table`, whose columns it has;  table : the steady state
+    """
+
+    tissues: TissueTable
+    sequence: Any  # BalancedSsfp
+    table: SignalTable
+
+    def echoes(self) -> Iterator[NDArray[np.complex64]]:
+        """Yield tables (tissue, frequency) complex64 at the echo of each repetition behind the dummies."""
+        if self.sequence.preparation == "steady-state":
+            while True:
+                yield self.table.values
+        r1, r2, freq, pd = self._rates()
+        seq = timing(self.sequence)
+        whole, echo = (np.exp(-t * (r2 + 2j * np.pi * freq)) for t in (seq["tr"], seq["te"]))
+        turned = np.exp(-1j * seq["phase_step"])
+        across, along = np.zeros_like(whole), np.ones(whole.shape)
+        if self.sequence.preparation == "half-alpha":
+            across, along = _pulse(across, along, seq["flip"] / 2)
+            half = np.exp(-seq["tr"] / 2 * (r2 + 2j * np.pi * freq))
+            across, along = across * half * turned, 1 + (along - 1) * np.exp(-seq["tr"] / 2 * r1)
+        recovery = np.exp(-seq["tr"] * r1)
+        for repetition in itertools.count():
+            across, along = _pulse(across, along, seq["flip"])
+            if repetition >= self.sequence.dummies:
+                yield (pd * across * echo).astype(np.complex64)
+            across, along = across * whole * turned, 1 + (along - 1) * recovery
+
+    def _rates(self) -> tuple[Real, Real, Real, Real]:
+        """R1, R2 [1/s] and PD (tissue, 1), and off-resonance [Hz] (tissue, frequency)."""
+        rows = self.tissues.tissues
+        r1, r2 = (
+            np.array([1 / getattr(t, name) if t.pd > 0 else 0.0 for t in rows])[:, None]
+            for name in ("t1", "t2")
+        )
+        pd = np.array([t.pd for t in rows])[:, None]
+        return r1, r2, off_resonance(self.tissues, self.table), pd
+
+
+def off_resonance(tissues: TissueTable, table: SignalTable) -> Real:
+    """Frequencies (tissue, frequency) [Hz] of a table with the chemical shift of each tissue."""
+    shift = np.array([t.chemical_shift for t in tissues.tissues]) * GAMMA_BAR * tissues.field_strength
+    return np.asarray(table.first + STEP * np.arange(table.values.shape[1]) + shift[:, None])
+
+
+def _pulse(across: NDArray[np.complex128], along: Real, flip: float) -> tuple[NDArray[np.complex128], Real]:
+    """Turn Mz into +Mx by `flip` [rad], at once."""
+    c, s = math.cos(flip), math.sin(flip)
+    return across.real * c + along * s + 1j * across.imag, along * c - across.real * s

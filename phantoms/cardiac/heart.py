@@ -158,10 +158,14 @@ class Heart:
         """
         origin = self._annulus + breath / MM * self.b0_direction
         low, high = z[0] / MM - ROW, z[1] / MM + ROW
+        tilt = 115 * float(np.abs(self._to_heart[2, :2]).sum())
         found = []
-        for at in np.unique(np.asarray(phase, dtype=np.float64)).tolist():
+        for at in self._spread(np.asarray(phase, dtype=np.float64).ravel()):
             m, c = self._moment(at), float(self.contraction(at))
-            rows = np.arange(m.apex - BELOW, m.annulus + ABOVE, ROW)
+            first = max(low - origin[2] - tilt, m.apex - BELOW)
+            rows = np.arange(first, min(high - origin[2] + tilt, m.annulus + ABOVE), ROW)
+            if not rows.size:
+                continue
             r = np.sqrt(np.maximum(self.ventricles.outlines(at, rows)[:, :-1, PAD], 0))
             angle = ANGLES - self.ventricles.twist(rows, c)[:, None]
             heights = np.broadcast_to(rows[:, None], r.shape)
@@ -170,6 +174,13 @@ class Heart:
             found.append(edge[:2, (edge[2] >= low) & (edge[2] <= high)])
         points = np.concatenate([*found, self._centre[:2, None]], axis=1)
         return (points.min(axis=1) - ROW) * MM, (points.max(axis=1) + ROW) * MM
+
+    def _spread(self, phases: Array) -> list[float]:
+        """Moments from the least to the most contracted of `phases`; shapes between them lie between theirs."""
+        c = self.contraction(phases)
+        levels = np.linspace(c.min(), c.max(), 9)
+        nearest = np.abs(c[:, None] - levels).argmin(axis=0)
+        return np.unique(phases[nearest]).tolist()
 
     def _still(self, x: Array, y: Array, z: Array, breath: float) -> Array:
         """Paint everything but the heart."""
