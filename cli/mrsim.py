@@ -147,7 +147,10 @@ def info(store: str) -> None:
 @main.command()
 @click.argument("store", metavar="STORE")
 @click.option(
-    "--out", type=click.Path(dir_okay=False), help="PNG to write.", show_default="STORE name + .png"
+    "--out",
+    type=click.Path(dir_okay=False),
+    help="PNG to write, and of cines a GIF of that name.",
+    show_default="STORE name + .png",
 )
 @click.option("--cases", help="Case numbers: 0,28 or 0-3.", show_default="four from different subjects")
 @click.option(
@@ -160,7 +163,10 @@ def info(store: str) -> None:
 @quiet_option
 @one_line_errors
 def preview(store: str, out: str | None, cases: str | None, rate: float, quiet: bool) -> None:
-    """Draw a contact sheet: image, k-space, labels, B0, a sampling mask and its zero-filled image."""
+    """Draw a contact sheet: image, k-space, labels, B0, a sampling mask and its zero-filled image.
+
+    Of a cine store frames with the oracle's outlines, a profile over time, and a moving picture (GIF).
+    """
     from mrsim.store import open_store
 
     opened = open_store(store)
@@ -169,11 +175,16 @@ def preview(store: str, out: str | None, cases: str | None, rate: float, quiet: 
         raise click.UsageError(f"cases must lie in 0 to {opened.n_cases - 1}, got {outside[0]}")
     name = store.rstrip("/").rsplit("/", 1)[-1]
     target = out or f"{name.removesuffix('.zip').removesuffix('.zarr')}.png"
-    from mrsim.preview import write_preview
+    if opened.n_frames:
+        from mrsim.preview_cine import write_cine_preview
 
-    path = checked(write_preview, opened, target, cases=wanted, rate=rate)
+        paths: tuple[object, ...] = checked(write_cine_preview, opened, target, cases=wanted, rate=rate)
+    else:
+        from mrsim.preview import write_preview
+
+        paths = (checked(write_preview, opened, target, cases=wanted, rate=rate),)
     if not quiet:
-        click.echo(path)
+        click.echo("\n".join(map(str, paths)))
 
 
 @main.command()
