@@ -11,20 +11,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 Picture = NDArray[np.uint8]  # (..., row, column) numbers in the palette
+View = tuple[slice, slice]  # rows, columns
 
 GREYS = 48  # levels of an image; the colours come after them
 BLACK, WHITE = 0, GREYS - 1
+TILE = 160  # [pixel] about the side of a picture
+MARGIN = 1.5  # side of what is shown over that of the box around all labels
 TICK = 0.01  # [s] what a GIF counts in
 CLASS_COLOURS = {"LV": "#ff5050", "myocardium": "#46d470", "RV": "#55a8ff"}
 OTHER_COLOURS = ("#b07be0", "#f2a03d", "#f0e442", "#4ecdc4", "#e58fc9", "#c8b08a", "#9ad0f5")
 
 
-def palette(class_names: Sequence[str]) -> Picture:
-    """(GREYS + class, 3) RGB: grey levels, then a colour for every class."""
+def palette(class_names: Sequence[str], more: Sequence[str] = ()) -> Picture:
+    """(GREYS + class + more, 3) RGB: grey levels, then a colour for every class, then more of them."""
     others = iter(OTHER_COLOURS * (1 + len(class_names) // len(OTHER_COLOURS)))
     colours = [CLASS_COLOURS.get(name) or next(others) for name in class_names[1:]]
     levels = np.rint(np.linspace(0, 255, GREYS)).astype(np.uint8)
-    rgb = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in ("#000000", *colours)]
+    rgb = [[int(colour[i : i + 2], 16) for i in (1, 3, 5)] for colour in ("#000000", *colours, *more)]
     return np.concatenate([np.repeat(levels[:, None], 3, axis=1), np.array(rgb, np.uint8)])
 
 
@@ -117,6 +120,26 @@ def tiled(rows: Sequence[Sequence[Picture]], gap: int = 3) -> Picture:
         return np.concatenate([parts[0], *(np.pad(part, room) for part in parts[1:])], axis=axis)
 
     return joined([joined(row, -1) for row in rows], -2)
+
+
+def around(there: NDArray[np.bool_]) -> View:
+    """Return a square with room around what is there, (row, column), or everything where there is nothing."""
+    rows, columns = there.shape
+    if not there.any():
+        return slice(0, rows), slice(0, columns)
+    spans = [np.flatnonzero(there.any(axis=axis)) for axis in (1, 0)]
+    side = round(MARGIN * max(int(span[-1] + 1 - span[0]) for span in spans))
+    view = []
+    for span, n in zip(spans, there.shape, strict=True):
+        begin = max(0, min(int(span[0] + span[-1] + 1 - side) // 2, n - side))
+        view.append(slice(begin, min(n, begin + side)))
+    return view[0], view[1]
+
+
+def scale_of(view: View) -> int:
+    """Return how many times as large pixels are drawn."""
+    rows: int = view[0].stop - view[0].start
+    return max(1, round(TILE / rows))
 
 
 def stretched(picture: Picture, size: tuple[int, int], *, keep_shape: bool = False) -> Picture:

@@ -13,9 +13,12 @@ from mrsim.movie import (
     BLACK,
     WHITE,
     Picture,
+    View,
+    around,
     grey,
     outlined,
     palette,
+    scale_of,
     steady,
     stretched,
     tiled,
@@ -29,12 +32,10 @@ from mrsim.store import Case, Store
 from mrsim.store.case import centred_ifft2, combine_coils
 from mrsim.store.layout import SPLITS
 
-TILE = 160  # [pixel] about the side of a picture
 N_COLUMNS = 6  # frames of the sheet
 SLOWEST = 0.035  # [s] from frame to frame that still moves smoothly
 BEAT = 1.0  # [s] where the store does not say how long it lasts
 MOVING, LISTED = 3, 5  # cases by default
-MARGIN = 1.5  # side of what is shown over that of the box around all labels
 LINE = 14  # [pixel] of text
 CENTRE_LINES, FEW_LINES = 2, 8  # always sampled, unless there are few lines (experiments.md D0)
 MS, ML = 1e-3, 1e-6  # [s], [m3]
@@ -143,24 +144,9 @@ def write_movie(target: Path, beats: Sequence[Beat], colours: Picture) -> None:
     write_gif(target, tiled([columns]), colours, [interval * every] * len(columns[0]))
 
 
-def view_of(beats: Sequence[Beat]) -> tuple[slice, slice]:
-    """Rows and columns to show: a square around the labels of all cases, or all where there are none."""
-    there = np.any([(beat.labels > 0).any(axis=0) for beat in beats], axis=0)
-    if not there.any():
-        return slice(None), slice(None)
-    spans = [np.flatnonzero(there.any(axis=axis)) for axis in (1, 0)]
-    side = round(MARGIN * max(span[-1] + 1 - span[0] for span in spans))
-    view = []
-    for span, n in zip(spans, there.shape, strict=True):
-        begin = max(0, min((span[0] + span[-1] + 1 - side) // 2, n - side))
-        view.append(slice(int(begin), int(min(n, begin + side))))
-    return view[0], view[1]
-
-
-def scale_of(view: tuple[slice, slice]) -> int:
-    """Return how many times as large pixels are drawn."""
-    rows = view[0].stop - view[0].start if view[0].stop else TILE
-    return max(1, round(TILE / rows))
+def view_of(beats: Sequence[Beat]) -> View:
+    """Rows and columns around the labels of all cases."""
+    return around(np.any([(beat.labels > 0).any(axis=0) for beat in beats], axis=0))
 
 
 def caption(case: Case) -> str:
@@ -179,7 +165,7 @@ def contact_sheet(beats: Sequence[Beat], rate: float) -> Picture:
     return tiled([sheet_row(beat, view, rate) for beat in beats])
 
 
-def sheet_row(beat: Beat, view: tuple[slice, slice], rate: float) -> list[Picture]:
+def sheet_row(beat: Beat, view: View, rate: float) -> list[Picture]:
     """Pictures of one case."""
     scale, frames = scale_of(view), chosen_frames(beat)
     near = beat.image[(slice(None), *view)]
@@ -231,16 +217,14 @@ def image_of(case: Case, frame: int, lines: NDArray[np.float32]) -> NDArray[np.c
     return combine_coils(centred_ifft2(case.kspace[frame] * lines[:, None]), case.csm)
 
 
-def profile(
-    beat: Beat, near: NDArray[np.float32], view: tuple[slice, slice], size: tuple[int, int]
-) -> Picture:
+def profile(beat: Beat, near: NDArray[np.float32], view: View, size: tuple[int, int]) -> Picture:
     """Draw the row of pixels through the middle of the LV from top to bottom, time to the right."""
     inside = np.argwhere(beat.labels[(0, *view)] == 1)
     row = int(inside[:, 0].mean()) if len(inside) else near.shape[1] // 2
     return stretched(grey(near[:, row].T, beat.white), size)
 
 
-def b0_picture(beat: Beat, view: tuple[slice, slice], size: tuple[int, int]) -> Picture:
+def b0_picture(beat: Beat, view: View, size: tuple[int, int]) -> Picture:
     """Draw the field map from black to white around 0, air black."""
     b0 = upright(np.asarray(beat.case.b0), beat.case.orientation)[view]
     tissue = upright(beat.case.tissue[0], beat.case.orientation)[view] > 0

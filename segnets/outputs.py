@@ -12,6 +12,8 @@ from segnets import metrics, tables
 from segnets.cardiac.hearts import clinical_table, heart_values, shape_table
 from segnets.compare import Comparison, comparison_table, subject_table
 from segnets.evaluate import Evaluation
+from segnets.movies import NAME as MOVIE
+from segnets.movies import write_movie
 from segnets.patterns import to_text
 from segnets.pictures import Example, draw_examples
 
@@ -19,7 +21,8 @@ from segnets.pictures import Example, draw_examples
 def write_evaluation(evaluation: Evaluation, folder: Path, *, picture: bool = True) -> Path:
     """Write cases.csv, subjects.csv, summary.json, summary.md and a picture; returns the folder.
 
-    The picture is segmentation.png, or reconstruction.png of a network without labels.
+    The picture is segmentation.png, or reconstruction.png of a network without labels. Labels of cines also
+    make a moving picture, beat.gif.
     """
     folder.mkdir(parents=True, exist_ok=True)
     tissues = evaluation.tissues
@@ -30,6 +33,8 @@ def write_evaluation(evaluation: Evaluation, folder: Path, *, picture: bool = Tr
     if picture:
         path = folder / f"{'segmentation' if evaluation.segments else 'reconstruction'}.png"
         draw_examples(evaluation.examples, evaluation.class_names, path, title=evaluation.title)
+    if picture and evaluation.n_frames and evaluation.segments:
+        write_movie(evaluation, folder / MOVIE)
     return folder
 
 

@@ -32,6 +32,11 @@ class Evaluated:
         """PNG of typical slices; None where there is none."""
         return next(iter(sorted(self.folder.glob("*.png"))), None)
 
+    @property
+    def movie(self) -> Path | None:
+        """GIF of typical beating hearts; None where there is none."""
+        return next(iter(sorted(self.folder.glob("*.gif"))), None)
+
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class Run:

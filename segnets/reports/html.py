@@ -49,9 +49,9 @@ def escaped(value: str) -> str:
 
 
 def image(path: Path, caption: str = "") -> str:
-    """Put a PNG into the page."""
-    data = base64.b64encode(path.read_bytes()).decode()
-    return picture(f'<img alt="{escaped(caption)}" src="data:image/png;base64,{data}">', caption)
+    """Put a PNG or GIF into the page."""
+    kind, data = path.suffix.lstrip("."), base64.b64encode(path.read_bytes()).decode()
+    return picture(f'<img alt="{escaped(caption)}" src="data:image/{kind};base64,{data}">', caption)
 
 
 def picture(inside: str, caption: str = "") -> str:

@@ -15,6 +15,7 @@ from segnets.pictures import COLOURS as TISSUES
 from segnets.pictures import OTHER_COLOURS
 from segnets.reports import html
 from segnets.reports.collect import Evaluated, Found, Run
+from segnets.reports.heart_part import heart_part
 from segnets.reports.svg import INK, Curve, chart
 from segnets.tables import Table
 
@@ -141,7 +142,11 @@ def evaluation_part(evaluated: Evaluated) -> str:
     scores = html.table(table) if table.rows else html.listed([table.title, *table.notes])
     picture = evaluated.picture
     caption = "Typical slices: at the quartiles of what the network scores on them."
-    return scores + (html.image(picture, caption) if picture else "")
+    return (
+        scores
+        + (html.image(picture, caption) if picture else "")
+        + heart_part(evaluated.summary, evaluated.movie)
+    )
 
 
 def score_table(summary: Mapping[str, Any]) -> Table:
@@ -154,11 +159,12 @@ def score_table(summary: Mapping[str, Any]) -> Table:
     )
     data = summary.get("data_and_image") or {}
     said = [words.format(data[name]) for name, words in DATA_AND_IMAGE.items() if data.get(name) is not None]
-    n = summary["n_subjects"]
+    n, frames = summary["n_subjects"], summary.get("n_frames")
+    slices = f"{summary['n_slices']} slices" + (f" of {frames} frames" if frames else "")
     title = (
         f"{condition['split'].capitalize()} split, noise {100 * (condition['noise'] or 0):g} %, "
         f"rate {100 * (condition['rate'] or 0):g} %: "
-        f"{summary['n_slices']} slices of {n} subject{'s' * (n != 1)}"
+        f"{slices} of {n} subject{'s' * (n != 1)}"
     )
     heads = tuple(next(iter(present.values()), {}))
     return Table(header=("", *heads), rows=rows, title=title, notes=(f"{', '.join(said)}.",) if said else ())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 COLOURS = (
@@ -71,8 +71,9 @@ def chart(
     title: str,
     x_label: str = "epoch",
     y_range: tuple[float, float] | None = None,
+    marks: Mapping[str, float] | None = None,
 ) -> str:
-    """Draw curves over one pair of axes; "" where there is nothing to draw."""
+    """Draw curves over one pair of axes; "" where there is nothing to draw. marks : name -> place along x."""
     drawn = [curve for curve in curves if curve.points()]
     if not drawn:
         return ""
@@ -86,13 +87,23 @@ def chart(
         '<svg xmlns="http://www.w3.org/2000/svg" '
         f'viewBox="0 0 {WIDTH} {tall}" width="{WIDTH}" height="{tall}" '
         f'role="img" aria-label="{html.escape(title)}" font-size="11" fill="{SOFT}">'
-        f"{axes.draw(title, x_label)}{lines}{names}</svg>"
+        f"{axes.draw(title, x_label)}{_marks(marks or {}, axes)}{lines}{names}</svg>"
     )
 
 
 def _text(x: float, y: float, text: str, weight: str = "", anchor: str = "start") -> str:
     strong = f' font-weight="{weight}" font-size="12" fill="{INK}"' if weight else ""
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{strong}>{html.escape(text)}</text>'
+
+
+def _marks(marks: Mapping[str, float], axes: Axes) -> str:
+    """Upright lines with a name at the top."""
+    parts = []
+    for name, place in marks.items():
+        x, _ = axes.at(place, axes.y[0])
+        parts.append(f'<path d="M{x:.1f} {TOP}V{HEIGHT - BOTTOM}" stroke="{SOFT}" stroke-dasharray="2 3"/>')
+        parts.append(_text(x + 3, TOP + 9, name))
+    return "".join(parts)
 
 
 def _line(curve: Curve, axes: Axes) -> str:
