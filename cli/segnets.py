@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,11 @@ mask_option = click.option(
 )
 inu_option = click.option(
     "--inu", type=float, help="Level of the intensity non-uniformity, 0.2 = 20 %  [default: the training's]."
+)
+phase_option = click.option(
+    "--phase",
+    type=click.Choice(("none", "sinusoid", "bumps")),
+    help="Phase that the images get for their own, fixed by slice  [default: the training's].",
 )
 batch_option = click.option("--batch-size", type=int, default=12, show_default=True, help="Slices at a time.")
 
@@ -196,7 +202,14 @@ def draw_mask(run_dir: Path) -> Path:
     multiple=True,
     help="Share of phase-encode lines that is kept; repeatable  [default: the training's first].",
 )
+@click.option(
+    "--lines",
+    type=int,
+    multiple=True,
+    help="Or their number, of a cine in every frame; repeatable.",
+)
 @mask_option
+@phase_option
 @inu_option
 @which_option
 @click.option(
@@ -218,6 +231,7 @@ def evaluate(
     runs: tuple[str, ...],
     noise: tuple[float, ...],
     rate: tuple[float, ...],
+    lines: tuple[int, ...],
     pooled_hd95: bool,
     out: Path | None,
     quiet: bool,
@@ -229,15 +243,15 @@ def evaluate(
     are put side by side on the same slices, masks and noise, with paired differences per subject from the
     first one.
     """
-    if rate and flags["mask"]:
-        raise click.UsageError("--mask decides what is sampled: leave out --rate")
-    levels = [(n, r) for n in noise or (None,) for r in rate or (None,)]
+    if sum(map(bool, (rate, lines, flags["mask"]))) > 1:
+        raise click.UsageError("--mask, --lines and --rate each decide what is sampled: give one of them")
+    kept: list[dict[str, Any]] = [*({"rate": r} for r in rate), *({"lines": k} for k in lines)]
     if any(n is not None and n < 0 for n in noise) or any(not 0 < r <= 1 for r in rate):
         raise click.UsageError(f"noise must be >= 0 and rate must lie in (0, 1], got {noise} and {rate}")
     from segnets.evaluate import EvaluateConfig
 
-    for n, r in levels:
-        config = checked(EvaluateConfig, noise=n, rate=r, pooled=pooled_hd95, **flags)
+    for n, sampled in product(noise or (None,), kept or [{}]):
+        config = checked(EvaluateConfig, noise=n, pooled=pooled_hd95, **sampled, **flags)
         evaluate_condition(runs, config, out, quiet)
 
 
@@ -292,7 +306,9 @@ def evaluate_condition(runs: tuple[str, ...], config: EvaluateConfig, out: Path 
 )
 @click.option("--noise", type=float, help="Noise level to add  [default: the training's first].")
 @click.option("--rate", type=float, help="Share of lines that is kept  [default: the training's first].")
+@click.option("--lines", type=int, help="Or their number, of a cine in every frame.")
 @mask_option
+@phase_option
 @inu_option
 @which_option
 @batch_option

@@ -36,6 +36,7 @@ HELP = {
     "density": "How the other lines lie about the centre.",
     "phase": "Phase that the images get for their own: two waves (sinusoid) or an uneven B0 (bumps).",
     "crop": "Cut larger images to so many pixels around their centre, phase encode x readout: 168x208.",
+    "curriculum": "Draw any number of lines, as some networks learn; off, all stages have --rate or --lines.",
     "window": "Train on so many successive frames of a cine, drawn at random; 0 = all.",
     "accumulate": "Parts that a batch is taken in: less memory for the same step.",
     "n_cases": "Train on the first so many slices of the split; 0 = all.",
@@ -60,7 +61,7 @@ CHOICES = {
     "density": DENSITIES,
     "phase": PHASES,
 }
-SWITCHES = ("compile", "channels_last")
+SWITCHES = ("compile", "channels_last", "curriculum")
 SEVERAL = ("noise", "rate", "contrast", "lines")
 WHOLE = (
     *("epochs", "batch_size", "lr_step", "n_center", "center_from", "window", "lines", "accumulate"),
@@ -133,4 +134,4 @@ def _default(name: str, default: object) -> str:
     if name in {f.name for f in fields(Recipe)}:
         shown = (", ".join(map(str, default)) or "none") if isinstance(default, tuple) else default
         return f"  [default: the model's, SERANet's is {shown}]"
-    return f"  [default: {'off' if default is False else default}]"
+    return f"  [default: {('off', 'on')[default] if isinstance(default, bool) else default}]"

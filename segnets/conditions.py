@@ -52,7 +52,7 @@ class EvaluateConfig:
     pooled: bool = False  # HD95 over both directed sets together
     allow_seen: bool = False  # also subjects that the network was trained on
     control: str = "none"  # what answers in place of the network, segnets.controls
-    batch_size: int = 12
+    batch_size: int = 12  # slices at a time; filled in: of series so many that their frames are no more
     device: str = "auto"
     contrast: tuple[str, ...] = ()  # filled in: the training's, as are the next three
     crop: tuple[int, ...] = ()
@@ -102,6 +102,7 @@ class EvaluateConfig:
             rate=train.rate[0] if rate is None else rate,
             lines=None,
             mask=mask,
+            batch_size=max(1, self.batch_size // max(1, run.n_frames)),
             phase=train.phase if self.phase is None else self.phase,
             contrast=train.contrast,
             crop=train.crop,

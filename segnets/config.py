@@ -101,6 +101,7 @@ class TrainConfig(Recipe):
     options: dict[str, OptionValue] = field(default_factory=dict)  # fields of the model's Config
     lines: tuple[int, ...] = ()  # that are kept, of a series in every frame; () = as `rate` says
     accumulate: int = 1  # parts that a batch is taken in, one gradient in all: less memory
+    curriculum: bool = True  # stages that draw any number of lines do; False = `rate` or `lines` in all
     contrast: tuple[str, ...] = ()  # of a store with several, () = all
     inu: float = 0.0  # level of the intensity non-uniformity: 0.2 is 0.9 to 1.1 over the brain
     mask: str = ""  # file or run whose sampling pattern all slices get, "" = lines at `rate`

@@ -168,7 +168,10 @@ def epochs_done(out: Path, run: RunConfig, resume: bool) -> int:
         raise TrainingError(f"{out} already holds a run; resume it or choose another directory")
     payload = read_checkpoint(last)
     old = run_of(payload, last)
-    if names := differing_fields(old.train, run.train):
+    complete = asdict(
+        model_class(old.train.model).configure(old.train.options)
+    )  # with options that came later
+    if names := differing_fields(replace(old.train, options=complete), run.train):
         was, now = getattr(old.train, names[0]), getattr(run.train, names[0])
         raise TrainingError(f"{names[0]} must stay {was} where {out} is resumed, got {now}")
     check_epochs(out, old.train, run.train)

@@ -15,7 +15,7 @@ from mrsim.store import ORIENTATIONS, SPLITS, Store, open_store
 from segnets.checkpoint import load_model
 from segnets.conditions import EvaluateConfig, check_fit, pick_device
 from segnets.config import check_choice
-from segnets.data import DataError, split_indices
+from segnets.data import DataError, image_shape, middle, split_indices
 from segnets.evaluate import Progress, answer, batches, directory_of, magnitude
 from segnets.models import RECONSTRUCTORS
 from segnets.tables import MM, write_json
@@ -30,12 +30,13 @@ class Prediction:
     """Label maps, or images, of some cases, with what places them in space.
 
     index : (case,) case of the store
-    labels : (case, y, x) uint8 class numbers; or, from a network that ends at the image,
+    labels : (case, [frame,] y, x) uint8 class numbers; or, from a network that ends at the image,
     images : (case, y, x) float32 magnitude in the units of the store; the other one is None
     affine : (case, 4, 4) [m] pixel index (x, y, 0, 1) -> RAS
     coords : name -> (case,) coordinates of the store, metres
     pixel_spacing : (y, x) [m]
     source : what made them: run, store, condition, class names
+    frame_time : (case, frame) [s] after the R wave, of series
     """
 
     index: NDArray[np.int64]
@@ -46,6 +47,7 @@ class Prediction:
     orientation: str
     source: dict[str, Any]
     images: NDArray[np.float32] | None = None
+    frame_time: NDArray[np.float64] | None = None
 
     @property
     def kind(self) -> str:
@@ -54,7 +56,7 @@ class Prediction:
 
     @property
     def maps(self) -> NDArray[Any]:
-        """(case, y, x) whichever of both there is."""
+        """(case, [frame,] y, x) whichever of both there is."""
         maps = self.images if self.labels is None else self.labels
         assert maps is not None
         return maps
@@ -91,8 +93,9 @@ def predict(run_dir: Path, config: EvaluateConfig, progress: Progress | None = N
     store = open_store(config.data)
     check_fit(run_dir, run, store, config)
     index = np.sort(np.concatenate([split_indices(store, split) for split in _splits(store, config.split)]))
-    labels = np.zeros((len(index), *store.shape), np.uint8)
-    images = np.zeros((len(index), *store.shape), np.float32)
+    frames = (store.n_frames,) if store.n_frames else ()
+    shape = (len(index), *frames, *image_shape(store, config.crop))
+    labels, images = np.zeros(shape, np.uint8), np.zeros(shape, np.float32)
     done, segments = 0, run.train.model not in RECONSTRUCTORS
     for split in _splits(store, config.split):
         for batch in batches(store, config, split, run.train.n_center, device):
@@ -109,7 +112,8 @@ def predict(run_dir: Path, config: EvaluateConfig, progress: Progress | None = N
         index=index,
         labels=labels if segments else None,
         images=None if segments else images,
-        affine=np.asarray(store.read("affine", index), dtype=np.float64),
+        affine=cropped(np.asarray(store.read("affine", index), dtype=np.float64), store, config.crop),
+        frame_time=store.coords["frame_time"][index] if "frame_time" in store.coords else None,
         coords={name: values[index] for name, values in store.coords.items() if values.ndim == 1},
         pixel_spacing=store.pixel_spacing,
         orientation=_orientation(store),
@@ -121,6 +125,14 @@ def predict(run_dir: Path, config: EvaluateConfig, progress: Progress | None = N
             **asdict(config),
         },
     )
+
+
+def cropped(affine: NDArray[np.float64], store: Store, crop: tuple[int, ...]) -> NDArray[np.float64]:
+    """(case, 4, 4) affines of what `crop` leaves of the images."""
+    first = [part.start for part in middle(store.shape, image_shape(store, crop))[1:]]  # (y, x)
+    moved = affine.copy()
+    moved[:, :3, 3] += affine[:, :3, :2] @ np.array(first[::-1], np.float64)
+    return moved
 
 
 def _splits(store: Store, split: str) -> tuple[str, ...]:
@@ -158,7 +170,8 @@ def write_prediction(prediction: Prediction, out: Path, form: str, *, overwrite:
 def write_nifti(prediction: Prediction, folder: Path) -> None:
     """Write `subject-<n>_labels.nii.gz` (RAS, mm) for every subject, and labels.json with the class names.
 
-    Several views are a volume each, `subject-<n>_<view>_labels.nii.gz`. Images have "image" for "labels".
+    Frames are the fourth axis, in s. Several views are a volume each, `subject-<n>_<view>_labels.nii.gz`.
+    Images have "image" for "labels".
     """
     import nibabel
 
@@ -168,17 +181,25 @@ def write_nifti(prediction: Prediction, folder: Path) -> None:
         image: Any = nibabel.Nifti1Image(volume, affine)  # type: ignore[no-untyped-call]
         image.set_sform(affine, code="scanner")
         image.set_qform(affine, code="scanner")
-        image.header.set_xyzt_units("mm")
+        image.header.set_xyzt_units("mm", "sec" if volume.ndim == 4 else None)
+        if volume.ndim == 4:
+            image.header.set_zooms((*image.header.get_zooms()[:3], frame_step(prediction, where)))
         image.header["descrip"] = f"segnets {prediction.source['model']}"[:79].encode()
         nibabel.save(image, folder / f"{name}_{prediction.kind}.nii.gz")
     names = dict(enumerate(prediction.source["class_names"]))
     write_json(folder / f"{prediction.kind}.json", {"classes": names, **prediction.source})
 
 
+def frame_step(prediction: Prediction, where: NDArray[np.int64]) -> float:
+    """Mean time from one frame to the next [s]; 0 where it is not known."""
+    times = prediction.frame_time
+    return 0.0 if times is None or times.shape[1] < 2 else float(np.diff(times[where], axis=1).mean())
+
+
 def stack_volume(
     prediction: Prediction, name: str, where: NDArray[np.int64]
 ) -> tuple[NDArray[Any], NDArray[np.float64]]:
-    """Stack the slices of `Prediction.stacks`: (right, anterior, superior), and the index -> RAS affine [mm].
+    """Stack the slices of `Prediction.stacks`: (right, anterior, superior[, frame]), index -> RAS [mm].
 
     DataError where the slices are not evenly spaced in one stack, which is all that a NIfTI affine can say.
     """
@@ -188,7 +209,10 @@ def stack_volume(
     normal = affine[0, :3, 2] / np.linalg.norm(affine[0, :3, 2])
     order = np.argsort(affine[:, :3, 3] @ normal)
     affine = affine[order]
-    stack = prediction.maps[where[order]].transpose(2, 1, 0)  # (x, y, slice)
+    maps = prediction.maps[where[order]]
+    stack = (
+        maps.transpose(3, 2, 0, 1) if maps.ndim == 4 else maps.transpose(2, 1, 0)
+    )  # (x, y, slice[, frame])
     whole = affine[0].copy()
     if where.size > 1:  # a single slice is as thick as its own affine says
         whole[:3, 2] = _pitch(affine, name)
@@ -217,13 +241,13 @@ def write_zarr(prediction: Prediction, path: Path) -> None:
     """Write `labels` or `image` (case, y, x) and the coordinates of all cases; for xarray and zarr."""
     import xarray
 
-    n_y, n_x = prediction.maps.shape[1:]
+    *frames, n_y, n_x = prediction.maps.shape[1:]
     dy, dx = prediction.pixel_spacing
     metres = {"units": "m", "long_name": "distance from the image centre"}
     dataset = xarray.Dataset(
         {
             prediction.kind: (
-                ("case", "y", "x"),
+                ("case", *["frame"] * len(frames), "y", "x"),
                 prediction.maps,
                 {"classes": prediction.source["class_names"]} if prediction.kind == "labels" else {},
             )
@@ -233,6 +257,11 @@ def write_zarr(prediction: Prediction, path: Path) -> None:
             "y": ("y", (np.arange(n_y) - n_y // 2) * dy, metres),
             "x": ("x", (np.arange(n_x) - n_x // 2) * dx, metres),
             **{name: ("case", values) for name, values in prediction.coords.items()},
+            **(
+                {}
+                if prediction.frame_time is None
+                else {"frame_time": (("case", "frame"), prediction.frame_time)}
+            ),
         },
         attrs={"orientation": prediction.orientation, **prediction.source},
     )

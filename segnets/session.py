@@ -101,7 +101,9 @@ class Session:
         torch.manual_seed(config.seed)
         self.model = build_model(config.model, config.options)
         if config.channels_last:
-            self.model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            of_series = any(weight.ndim == 5 for weight in self.model.parameters())
+            kind = torch.channels_last_3d if of_series else torch.channels_last
+            self.model.to(memory_format=kind)  # type: ignore[call-overload]
         if config.compile:  # the transforms stay as they are, which is as it should be
             warnings.filterwarnings("ignore", "Torchinductor does not support code generation for complex")
         self.generator = torch.Generator(fabric.device)

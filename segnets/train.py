@@ -155,7 +155,7 @@ def sampling_of(session: Session, n_ky: int) -> Undersampling:
     elif session.run.mask:  # also instead of a curriculum of lines
         on_host = from_text(session.run.mask)
         pattern, kept = as_mask(on_host).to(session.fabric.device), int(on_host.sum())
-    elif here.stage.sampling == "curriculum":
+    elif here.stage.sampling == "curriculum" and config.curriculum:
         always = 0 if config.center_from else config.n_center
         rate = tuple(n / n_ky for n in range(lowest_line_count(here, n_ky, always), n_ky + 1))
     return Undersampling(
@@ -312,7 +312,7 @@ class EvaluationBatches:
             inu=c.inu,
             contrast=c.contrast,
             crop=c.crop,
-            batch_size=max(1, c.batch_size // c.devices),
+            batch_size=max(1, c.batch_size // c.devices // c.accumulate),
             device=self.device,
         )
 

@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from segnets.data import Batch
 
 
+MARGIN = 0.1  # of the image, around the box that holds the heart
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DiskConfig(ModelConfig):
     """Options of DiSK."""
@@ -38,11 +41,13 @@ class DiskConfig(ModelConfig):
     n_bands: int = 32  # frequencies per coordinate
     compress: bool = True  # v -> v / |v| log(1 + |v|) after division by the RMS
     chunk: int = 32_768  # queries at a time, which bounds the memory
+    queries: int = 16_384  # points per scan and training step, half of them near the heart; 0 = all pixels
 
     def __post_init__(self) -> None:
         ModelConfig.__post_init__(self)
         for name in ("width", "n_latents", "n_layers", "n_heads", "token_head", "n_bands", "chunk"):
             check(getattr(self, name) >= 1, name, "be at least 1", getattr(self, name))
+        check(self.queries >= 0, "queries", "be zero or positive", self.queries)
         check(self.width % self.n_heads == 0, "width", f"divide by {self.n_heads} heads", self.width)
 
     @property
@@ -127,17 +132,19 @@ def acquired(
     """Pick the samples that the mask keeps.
 
     kspace : (batch, 2, [frame,] ky, kx)
-    mask : the same with 1 for 2, or broadcastable to that
+    mask : the same with 1 for 2, or with 1 for kx, too, where it keeps whole lines
     samples : fewest and most that a mask of the batch may keep; counting them waits for the device
     returns values (batch, token, 2), coordinates (batch, token, 3) in [-1, 1], and, where the samples of the
     batch have different numbers of tokens, which are real, (batch, token) bool
     """
-    on = mask.expand(len(kspace), 1, *kspace.shape[2:]).flatten(1)
-    counts = on.sum(dim=1)
+    unit = kspace.shape[-1] // mask.shape[-1]  # samples that stand and fall together: a line, or one
+    on = mask.expand(len(kspace), 1, *kspace.shape[2:-1], -1).flatten(1)  # (batch, unit)
+    counts = on.sum(dim=1) * unit
     if on.is_meta:  # a mask without values, for counting operations, keeps everything
-        samples = (on.shape[1], on.shape[1])
+        samples = (on.shape[1] * unit, on.shape[1] * unit)
     fewest, most = samples or (int(n) for n in torch.stack((counts.amin(), counts.amax())).tolist())
-    order = on.argsort(dim=1, descending=True, stable=True)[:, :most]  # (batch, token)
+    kept = on.argsort(dim=1, descending=True, stable=True)[:, : most // unit, None]
+    order = (kept * unit + torch.arange(unit, device=on.device)).flatten(1)  # (batch, token)
     values = kspace.flatten(2).gather(2, order[:, None].expand(-1, 2, -1)).transpose(1, 2)
     coordinates = grid_coordinates(kspace.shape[2:], kspace.device)[order]
     keep = None if fewest == most else torch.arange(most, device=order.device) < counts[:, None]
@@ -159,6 +166,37 @@ def scaled(values: Tensor, keep: Tensor | None, *, compress: bool) -> Tensor:
     return compressed
 
 
+def random_points(labels: Tensor, n: int) -> Tensor:
+    """Draw n pixels of every scan: half anywhere, half from the box that holds its heart in all frames.
+
+    The box is wider by `MARGIN` of the image on every side; without a heart it is the whole image.
+
+    labels : (batch, [frame,] y, x), 0 = background
+    returns (batch, n) places in the flattened scan
+    """
+    series = labels if labels.ndim == 4 else labels[:, None]
+    n_frames, *sides = series.shape[1:]
+    heart = series.amax(dim=1) > 0  # (batch, y, x)
+    near = torch.arange(n, device=labels.device) < n // 2
+    where = torch.rand(3, len(labels), n, device=labels.device)
+    place = (where[0] * n_frames).long()
+    for axis, size in enumerate(sides):
+        first, last = span(heart.any(dim=2 - axis), round(MARGIN * size))  # (batch, 1)
+        start, width = torch.where(near, first, 0), torch.where(near, last + 1 - first, size)
+        place = place * size + start + (where[1 + axis] * width).long()
+    return place
+
+
+def span(on: Tensor, margin: int) -> tuple[Tensor, Tensor]:
+    """First and last place that is on in each row of (batch, n), and `margin` more; all of a row without.
+
+    returns twice (batch, 1) int64
+    """
+    end = on.shape[1] - 1
+    first, last = on.float().argmax(dim=1), end - on.flip(1).float().argmax(dim=1)
+    return (first - margin).clamp_min(0)[:, None], (last + margin).clamp_max(end)[:, None]
+
+
 class DiSK(SegmentationModel):
     """Perceiver encoder of the acquired samples, cross-attention decoder of pixel coordinates."""
 
@@ -168,7 +206,9 @@ class DiSK(SegmentationModel):
     description: ClassVar[str] = "transformer from the acquired samples to classes, without an image"
     Config = DiskConfig
     config: DiskConfig
-    recipe, stages = read_recipe("disk", Stage(name="train", inputs=("kspace", "mask", "samples")))
+    recipe, stages = read_recipe(
+        "disk", Stage(name="train", run="learn", inputs=("kspace", "mask", "labels", "samples"))
+    )
     cine = read_cine("disk")
 
     def __init__(self, config: DiskConfig | None = None) -> None:
@@ -201,7 +241,7 @@ class DiSK(SegmentationModel):
         return latents
 
     def decode(self, latents: Tensor, points: Tensor, sizes: tuple[int, int, int]) -> Tensor:
-        """Latents and points (point, 3) of (y, x, frame) in [-1, 1] -> logits (batch, point, class)."""
+        """Latents, points ([batch,] point, 3) of (y, x, frame) in [-1, 1] -> logits (batch, point, class)."""
         features = fourier_features(points, sizes, self.config.n_bands)
         queries = self.embed_query(features).expand(len(latents), -1, -1)
         for block in self.decoder:
@@ -217,15 +257,35 @@ class DiSK(SegmentationModel):
         samples : see `acquired`
         """
         grid = tuple(kspace.shape[2:])
+        logits = self._at(grid_coordinates(grid, kspace.device), kspace, mask, samples)
+        return Output((logits.unflatten(2, grid),), (to_image(kspace),))
+
+    def learn(
+        self, kspace: Tensor, mask: Tensor, labels: Tensor, samples: tuple[int, int] | None = None
+    ) -> Output:
+        """Training: ask for `queries` random points of each scan only; in evaluation for all pixels.
+
+        labels : (batch, [frame,] y, x), which say where the heart is
+        """
+        grid, n = kspace.shape[2:], self.config.queries
+        if not self.training or not 0 < n < grid.numel():
+            output: Output = self(kspace, mask, samples)
+            return output
+        where = random_points(labels, n)
+        logits = self._at(grid_coordinates(grid, kspace.device)[where], kspace, mask, samples)
+        return Output((logits,), (), oracle=labels.flatten(1).gather(1, where))
+
+    def _at(
+        self, points: Tensor, kspace: Tensor, mask: Tensor, samples: tuple[int, int] | None = None
+    ) -> Tensor:
+        """(batch, class, point) logits at points ([batch,] point, 3), some at a time."""
+        grid = tuple(kspace.shape[2:])
         sizes = (grid[-2], grid[-1], grid[0] if len(grid) == 3 else 1)
         values, coordinates, keep = acquired(kspace, mask, samples)
         values = scaled(values, keep, compress=self.config.compress)
         latents = self.encode(values, coordinates, sizes, keep)
-        points = grid_coordinates(grid, kspace.device)
-        chunks = torch.split(points, self.config.chunk)
-        logits = torch.cat([self._chunk(latents, some, sizes) for some in chunks], dim=1)
-        shape = (len(kspace), self.config.n_classes, *grid)
-        return Output((logits.transpose(1, 2).reshape(shape),), (to_image(kspace),))
+        chunks = points.split(self.config.chunk, dim=-2)
+        return torch.cat([self._chunk(latents, some, sizes) for some in chunks], dim=1).transpose(1, 2)
 
     def _chunk(self, latents: Tensor, points: Tensor, sizes: tuple[int, int, int]) -> Tensor:
         """Decode some points; what the backward pass needs of them is computed again then."""
@@ -237,7 +297,7 @@ class DiSK(SegmentationModel):
     def loss(self, output: Output, batch: Batch) -> Tensor:
         """Binary cross-entropy of the class channels + soft Dice of the foreground (sums over each scan)."""
         logits = output.segmentation.float()
-        truth = functional.one_hot(batch.labels, self.config.n_classes).movedim(-1, 1).float()
+        truth = functional.one_hot(output.truth(batch), self.config.n_classes).movedim(-1, 1).float()
         p, g = logits.sigmoid()[:, 1:].flatten(2), truth[:, 1:].flatten(2)  # (batch, class, point)
         dice = (2 * (p * g).sum(2) + 1) / (p.sum(2) + g.sum(2) + 1)
         return functional.binary_cross_entropy_with_logits(logits, truth) + 1 - dice.mean()

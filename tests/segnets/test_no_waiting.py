@@ -18,6 +18,8 @@ SHAPE = (32, 32)
 # reading a value (item, bool, float, tolist), sizes that depend on values, and tensors made of Python numbers
 WAITING = {"_local_scalar_dense", "nonzero", "masked_select", "unique_dim", "_unique2", "equal", "lift_fresh"}
 STAGES = [(n, i) for n in (MODELS | RECONSTRUCTORS) for i in range(len(model_class(n).stages))]
+SERIES = [(n, i) for n, i in STAGES if model_class(n).cine is not None]
+OF_SERIES = {"syn-net": {"dims": 3, "aux_recon": False}, "li-net": {"dims": 3}, "disk": {"queries": 64}}
 
 
 class WaitedError(AssertionError):
@@ -33,10 +35,10 @@ class NoWaiting(TorchDispatchMode):
         return func(*args, **(kwargs or {}))
 
 
-def session_of(name, number, out, **overrides):
+def session_of(name, number, out, *, series=False, **overrides):
     """A session at the first epoch of a stage; fused Adam, as on a GPU."""
     cls = model_class(name)
-    options = config_options(name, SHAPE)
+    options = config_options(name, SHAPE, **(OF_SERIES[name] if series else {}))
     train = TrainConfig.for_model(
         name, data="", options=options, epochs=len(cls.stages), batch_size=2, device="cpu", **overrides
     )
@@ -49,10 +51,10 @@ def session_of(name, number, out, **overrides):
     return session
 
 
-def cases(n_levels=2):
+def cases(n_levels=2, frames=()):
     g = torch.Generator().manual_seed(0)
-    kspace = torch.randn(n_levels, 2, *SHAPE, dtype=torch.complex64, generator=g)
-    labels = torch.randint(4, (2, *SHAPE), generator=g).to(torch.uint8)
+    kspace = torch.randn(n_levels, 2, *frames, *SHAPE, dtype=torch.complex64, generator=g)
+    labels = torch.randint(4, (2, *frames, *SHAPE), generator=g).to(torch.uint8)
     return Cases(kspace, labels, torch.arange(2))
 
 
@@ -75,6 +77,30 @@ def test_no_step_of_any_network_waits(name, number, tmp_path, monkeypatch):
     before = [p.clone() for p in session.model.parameters()]
     with NoWaiting():
         train_step(session, sampling, cases())
+    assert any(not torch.equal(a, b) for a, b in zip(before, session.model.parameters(), strict=True))
+    assert session.scores.n == 2
+
+
+@pytest.mark.parametrize(("name", "number"), SERIES)
+@pytest.mark.parametrize("phase", ["sinusoid", "bumps"])
+def test_no_step_on_series_waits(name, number, phase, tmp_path, monkeypatch):
+    """With everything that cines bring along: lines by frame, phase, windows, parts of a batch."""
+    monkeypatch.setattr(functional, "one_hot", one_hot)
+    session = session_of(name, number, tmp_path, series=True, clip=1.0, accumulate=2)
+    sampling = Undersampling(
+        rate=(0.125, 0.25, 0.5),
+        n_center=2,
+        center_from=8,
+        density="ktfocuss",
+        n_ky=SHAPE[0],
+        affine=Affine(rotation=0.3, zoom=0.1, shift=2.0),
+        phase=phase,
+        window=3 if name == "syn-net" else 0,
+        clean=True,
+    )
+    before = [p.clone() for p in session.model.parameters()]
+    with NoWaiting():
+        train_step(session, sampling, cases(frames=(4,)))
     assert any(not torch.equal(a, b) for a, b in zip(before, session.model.parameters(), strict=True))
     assert session.scores.n == 2
 

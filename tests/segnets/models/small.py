@@ -8,7 +8,7 @@ import torch
 from segnets.data import undersample
 from segnets.masks import Lines
 from segnets.models import build_model, model_class
-from tests.stores import SIGNAL, centred_fft2, ellipse_labels
+from tests.stores import CINE_SIGNAL, SIGNAL, beating_labels, centred_fft2, ellipse_labels
 
 # a new network adds its line
 SMALL = {
@@ -72,6 +72,16 @@ def ellipse_batch(shape=(32, 40), n=4, rate=0.5, seed=0):
     kspace = torch.from_numpy(centred_fft2(SIGNAL[labels]).astype(np.complex64))
     g = torch.Generator().manual_seed(seed)
     mask = Lines(n_ky=shape[0], n_center=8).draw(torch.full((n,), round(rate * shape[0])), g)
+    return undersample(kspace, mask, torch.from_numpy(labels), torch.arange(n))
+
+
+def heart_batch(shape=(32, 40), n=2, n_frames=4, rate=0.5, seed=0):
+    """Beating hearts, noise-free, with other lines in every frame."""
+    rng = np.random.default_rng(seed)
+    labels = np.stack([beating_labels(rng, shape, n_frames) for _ in range(n)])
+    kspace = torch.from_numpy(centred_fft2(CINE_SIGNAL[labels]).astype(np.complex64))
+    g, n_lines = torch.Generator().manual_seed(seed), torch.full((n,), round(rate * shape[0]))
+    mask = Lines(n_ky=shape[0], n_center=2).draw(n_lines, g, n_frames=n_frames)
     return undersample(kspace, mask, torch.from_numpy(labels), torch.arange(n))
 
 

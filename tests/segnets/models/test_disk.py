@@ -7,8 +7,8 @@ import torch
 from torch.nn import functional
 
 from segnets.blocks.fourier_features import fourier_features, grid_coordinates
-from segnets.models.disk import acquired, scaled
-from tests.segnets.models.small import count, noise_batch, run_stage, small
+from segnets.models.disk import MARGIN, acquired, random_points, scaled, span
+from tests.segnets.models.small import count, heart_batch, noise_batch, run_stage, small
 
 SIZES = (32, 40, 1)
 
@@ -106,12 +106,73 @@ def test_fourier_features_are_the_documented_sines():
 
 
 @torch.no_grad()
-def test_series_of_frames():
-    model = small("disk").eval()
-    kspace, mask = torch.randn(1, 2, 3, 8, 10), torch.zeros(1, 1, 3, 8, 1)
-    mask[0, 0, [0, 1, 2], [3, 4, 5]] = 1  # another line in each frame
-    assert model(kspace * mask, mask).segmentation.shape == (1, 4, 3, 8, 10)
-    assert acquired(kspace, mask)[1].shape == (1, 30, 3)
+def test_series_of_frames_are_tokens_in_space_and_time():
+    model, batch = small("disk").eval(), heart_batch((16, 20), n_frames=5)
+    values, coordinates, keep = acquired(batch.kspace, batch.mask)
+    assert values.shape == (2, 5 * 8 * 20, 2) and keep is None
+    for b in range(2):
+        t = (coordinates[b, :, 2] * 2 + 2).round().long()  # frames 0 to 4 are -1 to 1
+        ky, kx = ((coordinates[b, :, i] * n / 2 + n / 2).round().long() for i, n in enumerate((16, 20)))
+        assert batch.mask[b, 0, t, ky, 0].all() and len({*zip(t.tolist(), ky.tolist(), strict=True)}) == 40
+        assert torch.equal(values[b].T, batch.kspace[b][:, t, ky, kx])
+    known = acquired(batch.kspace, batch.mask, (800, 800))
+    assert torch.equal(known[0], values) and torch.equal(known[1], coordinates)
+    logits = model(batch.kspace, batch.mask).segmentation
+    assert logits.shape == (2, 4, 5, 16, 20)
+    order = torch.randperm(800)
+    sizes, points = (16, 20, 5), grid_coordinates((5, 16, 20))
+    tokens = scaled(values, None, compress=True)[:, order]
+    shuffled = model.decode(model.encode(tokens, coordinates[:, order], sizes), points, sizes)
+    torch.testing.assert_close(shuffled.transpose(1, 2).unflatten(2, (5, 16, 20)), logits, atol=1e-5, rtol=0)
+
+
+@torch.no_grad()
+def test_whole_lines_and_single_samples_give_the_same_tokens():
+    batch = heart_batch((16, 20), n_frames=3)
+    by_line, by_sample = (
+        acquired(batch.kspace, m) for m in (batch.mask, batch.mask.expand(-1, -1, -1, -1, 20))
+    )
+    assert torch.equal(by_line[0], by_sample[0]) and torch.equal(by_line[1], by_sample[1])
+
+
+def test_training_asks_for_random_points_half_of_them_near_the_heart():
+    """As models.md 9.6: the share in a box of area q is 1/2 + q/2, even inside and even outside."""
+    batch, n = heart_batch((40, 60), n=3, n_frames=4), 40_000
+    labels = torch.zeros_like(batch.labels)
+    labels[0, 1, 10:14, 20:29], labels[1, 3, 0, 59] = 1, 2  # and none in the third
+    where = random_points(labels, n)
+    t, y, x = where // 2400, where % 2400 // 60, where % 60
+    assert where.shape == (3, n) and (t.max(), y.max(), x.max()) == (3, 39, 59) and where.min() == 0
+    by, bx = round(MARGIN * 40), round(MARGIN * 60)
+    boxes = ((10 - by, 13 + by, 20 - bx, 28 + bx), (0, by, 59 - bx, 59), (0, 39, 0, 59))
+    for b, (y0, y1, x0, x1) in enumerate(boxes):
+        inside = (y[b] >= y0) & (y[b] <= y1) & (x[b] >= x0) & (x[b] <= x1)
+        area = (y1 - y0 + 1) * (x1 - x0 + 1) / 2400
+        assert inside.float().mean().item() == pytest.approx(0.5 + area / 2, abs=5 * 0.5 / math.sqrt(n))
+        counts = torch.bincount(y[b][inside] - y0)
+        assert len(counts) == y1 - y0 + 1 and counts.min() > 0.8 * counts.max()
+    frames = torch.bincount(t.flatten())
+    assert (frames / frames.sum() - 0.25).abs().max() < 5 * math.sqrt(0.25 * 0.75 / (3 * n))
+    assert [v.tolist() for v in span(torch.tensor([[False, True, False, True, False]]), 0)] == [[[1]], [[3]]]
+
+
+def test_points_are_answered_as_in_the_whole_scan_and_carry_their_oracle():
+    model, batch = small("disk", queries=300, chunk=128), heart_batch((16, 20))
+    torch.manual_seed(5)
+    where = random_points(batch.labels, 300)
+    torch.manual_seed(5)
+    output, loss = run_stage(model.train(), type(model).stages[0], batch)
+    assert output.segmentation.shape == (2, 4, 300)
+    whole = model(batch.kspace, batch.mask).segmentation.flatten(2)
+    expected = whole.gather(2, where[:, None].expand(-1, 4, -1))
+    torch.testing.assert_close(output.segmentation, expected, atol=1e-5, rtol=0)
+    assert torch.equal(output.truth(batch), batch.labels.flatten(1).gather(1, where))
+    p = expected.sigmoid()
+    g = functional.one_hot(output.truth(batch), 4).transpose(1, 2).float()
+    bce = functional.binary_cross_entropy(p, g)
+    dice = (2 * (p * g)[:, 1:].sum(2) + 1) / (p[:, 1:].sum(2) + g[:, 1:].sum(2) + 1)
+    assert loss.item() == pytest.approx((bce + 1 - dice.mean()).item(), rel=1e-4)
+    assert run_stage(model.eval(), type(model).stages[0], batch)[0].segmentation.shape == (2, 4, 4, 16, 20)
 
 
 def test_loss_is_binary_cross_entropy_and_dice_of_the_foreground():

@@ -5,7 +5,7 @@ import torch
 
 from segnets.blocks.sampling_pattern import SampNet
 from segnets.models import MODELS, RECONSTRUCTORS
-from tests.segnets.models.small import ellipse_batch, run_stage, sampled, small
+from tests.segnets.models.small import ellipse_batch, heart_batch, run_stage, sampled, small
 
 MOST_STEPS = 300
 STEPS_BETWEEN_LOOKS = 10
@@ -72,3 +72,17 @@ def test_every_network_learns_four_slices_by_heart(name):
     for stage in type(model).stages:
         share = 0.4 if draws_patterns(model, stage) else 0.1
         assert learn(name, model, stage, batch, share * untrained), stage.name
+
+
+@pytest.mark.parametrize("name", ["syn-net", "li-net", "disk"])
+def test_networks_of_series_learn_two_beating_hearts_by_heart(name):
+    shape = (16, 16)
+    size = (
+        {"width": 32, "n_latents": 32, "n_bands": 8, "queries": 512}
+        if name == "disk"
+        else {"dims": 3, "width": 8}
+    )
+    model = small(name, shape, **size, **({"aux_recon": False} if name == "syn-net" else {}))
+    batch = heart_batch(shape)
+    for stage in type(model).stages:
+        assert learn(name, model, stage, batch, 0.0), stage.name
