@@ -38,7 +38,18 @@ def _kernel(
     k2 = (kz**2)[:, None, None] + (ky**2)[:, None] + kx**2
     k2[0, 0, 0] = 1
     bx, by, bz = (np.float32(b) for b in direction)
-    along = (bz * kz)[:, None, None] + (by * ky)[:, None] + bx * kx
-    kernel: NDArray[np.float32] = np.float32(1 / 3) - along**2 / k2
+    pairs = (_without_nyquist(kz, shape[0]), _without_nyquist(ky, shape[1]), _without_nyquist(kx, shape[2]))
+    (kz, last_z), (ky, last_y), (kx, last_x) = pairs
+    along2 = ((bz * kz)[:, None, None] + (by * ky)[:, None] + bx * kx) ** 2
+    along2 += (bz * last_z)[:, None, None] ** 2 + (by * last_y)[:, None] ** 2 + (bx * last_x) ** 2
+    kernel: NDArray[np.float32] = np.float32(1 / 3) - along2 / k2
     kernel[0, 0, 0] = 0
     return kernel
+
+
+def _without_nyquist(k: NDArray[np.float32], n: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Frequencies of an axis of `n` without the Nyquist frequency, which has no sign, and that alone."""
+    last = np.zeros_like(k)
+    if n % 2 == 0:
+        last[n // 2] = k[n // 2]
+    return k - last, last
