@@ -22,6 +22,9 @@ COLOURS = {  # SERANet's figure: CSF purple, GM orange, WM white
     "CSF": "#8e44c4",
     "GM": "#f28e1c",
     "WM": "#ffffff",
+    "LV": "#ff5050",  # as in moving pictures, mrsim.movie
+    "myocardium": "#46d470",
+    "RV": "#55a8ff",
 }
 OTHER_COLOURS = ("#4fb0e8", "#59c36a", "#e8555a", "#f2d94e", "#b0764a", "#7fe0d8", "#e58fc9")
 MISSED_COLOUR, SPURIOUS_COLOUR, SWAPPED_COLOUR = "#ff3b30", "#34c3ff", "#ffd60a"

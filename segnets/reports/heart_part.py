@@ -65,6 +65,7 @@ def volume_chart(subject: Mapping[str, Any]) -> str:
         curves,
         title=f"Volume [ml], subject {subject['subject']}, {n} slice{'s' * (n != 1)}",
         x_label="time after the R wave [ms]" if known else "frame",
+        y_range=(0, 1.06 * (max(max(curve.y) for curve in curves) or 1)),
         marks={"ED": x[0], "ES": x[subject["es_frame"]]},
     )
 
