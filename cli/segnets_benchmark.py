@@ -127,7 +127,7 @@ def list_text(name: str | None) -> str:
     from segnets.benchmarks.spec import load_benchmark
 
     if name is None:
-        return "\n".join(f"{each:<17}{load_benchmark(each).title}" for each in BENCHMARKS)
+        return "\n".join(f"{each:<19}{load_benchmark(each).title}" for each in BENCHMARKS)
     table = checked(load_benchmark, name)
     return "\n".join(
         [

@@ -14,6 +14,11 @@ BENCHMARKS: dict[str, str] = {
         "crdn-table1",
         "crdn-table2",
         "crdn-figure7",
+        "schlemper-figure2",
+        "schlemper-table1",
+        "schlemper-table2",
+        "schlemper-figure4",
+        "disk-table1",
         "all-models",
     )
 }

@@ -11,27 +11,35 @@ from numpy.typing import NDArray
 from mrsim.store import Store, open_store
 from segnets.blocks.sampling_pattern import SampNet
 from segnets.checkpoint import load_model
-from segnets.conditions import batch_of, pick_device
+from segnets.conditions import pick_device
 from segnets.data import split_indices
-from segnets.evaluate import Evaluation, answer, magnitude, zero_filled_image
+from segnets.evaluate import Evaluation, magnitude, respond, units, zero_filled_image
 from segnets.models.base import SegmentationModel
 
 EXAMPLES = "examples.npz"
 PLACES = (0.35, 0.65)  # of the slices of the first test subject
 
 
-def example_cases(store: Store, split: str) -> NDArray[np.int64]:
-    """Pick two slices of the first subject of the split: the same for all networks."""
+def example_places(store: Store, split: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Pick two slices of the first subject of the split; of a cine two frames of its middle slice, ED and ES.
+
+    returns (example,) cases, and (example,) frames of a cine, 0 of still slices: the same for all networks
+    """
     indices = split_indices(store, split)
     subjects = store.coords["subject"][indices]
     first = indices[subjects == subjects[0]]
-    return np.unique([first[round(place * (len(first) - 1))] for place in PLACES])
+    if not store.n_frames:
+        cases = np.unique([first[round(place * (len(first) - 1))] for place in PLACES])
+        return cases, np.zeros(len(cases), np.int64)
+    middle = first[len(first) // 2]
+    area = (store.labels([middle])[0] == 1).sum(axis=(1, 2))  # of the first tissue: the left ventricle
+    return np.array([middle, middle]), np.array([0, int(area.argmin())])
 
 
 def write_examples(evaluation: Evaluation, path: Path) -> Path:
     """Run a network on the cases of the pictures and keep what goes in and what comes out.
 
-    case, subject, slice : (example,)
+    case, subject, slice, frame : (example,)
     zero_filled, fully_sampled, image : (example, y, x) float32 magnitudes of the first contrast, in the units
         of the store; image is the network's, where it makes one
     oracle, labels : (example, y, x) uint8 classes; no labels of a network that ends at the image
@@ -40,25 +48,23 @@ def write_examples(evaluation: Evaluation, path: Path) -> Path:
     config = evaluation.config
     model, run = load_model(evaluation.source, config.which, pick_device(config.device))
     store = open_store(config.data)
-    index = example_cases(store, config.split)
-    device = next(model.parameters()).device
-    batch = batch_of(store, index, config, run.train.n_center, device)
-    output, labels = answer(model, batch, run.train.model)
-    scale = batch.scale[:, 0].cpu().numpy()[:, None, None]
-    arrays: dict[str, NDArray[Any]] = {
-        "case": index,
-        "subject": store.coords["subject"][index],
-        "slice": store.coords["slice"][index],
+    index, frame = example_places(store, config.split)
+    batch, output, labels = respond(model, store, config, index, run)
+    oracle = batch.labels.cpu().numpy().astype(np.uint8)
+    scale = units(batch, oracle.ndim)
+    shown: dict[str, NDArray[Any]] = {
         "zero_filled": magnitude(zero_filled_image(model, batch)) * scale,
         "fully_sampled": magnitude(batch.image) * scale,
-        "oracle": batch.labels.cpu().numpy().astype(np.uint8),
-        **own_pattern(model),
+        "oracle": oracle,
     }
     if model.config.makes_image:
-        arrays["image"] = magnitude(output.image) * scale
+        shown["image"] = magnitude(output.image) * scale
     if labels is not None:
-        arrays["labels"] = labels
-    np.savez_compressed(path, allow_pickle=False, **arrays)
+        shown["labels"] = labels
+    if store.n_frames:
+        shown = {name: series[np.arange(len(index)), frame] for name, series in shown.items()}
+    places = {"case": index, "frame": frame, **{n: store.coords[n][index] for n in ("subject", "slice")}}
+    np.savez_compressed(path, allow_pickle=False, **places, **shown, **own_pattern(model))
     return path
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segnets.benchmarks.examples import EXAMPLES
-from segnets.benchmarks.record import Record, measured, results_of
+from segnets.benchmarks.record import Record, measured, printed, results_of, subject_spread
 from segnets.benchmarks.run import DONE
 from segnets.benchmarks.text import groups
 from segnets.pictures import class_colours, new_figure, read_log, upright, window
@@ -46,13 +46,16 @@ def draw_all(record: Record, home: Path) -> list[str]:
         if not done:
             continue
         shown = {row: load(home / r["evaluation"] / EXAMPLES) for row, r in done.items()}
-        runs = {row: home / r["run"] for row, r in done.items()}
+        runs = {row: home / r["run"] for row, r in done.items() if r["run"]}
         name = condition["id"]
         classes = record["data"][condition["data"]]["classes"]
         title = f"{record['title']}: {condition['label']}"
         panels = answers(shown, classes) if record["shows"] == "labels" else reconstructions(shown)
         drawn += [draw_panels(panels, classes, home / f"pictures-{name}.png", title)]
-        drawn += [draw_curves(runs, home / f"curves-{name}.png", title)]
+        drawn += [draw_curves(runs, home / f"curves-{name}.png", title)] if runs else []
+        if record.get("analysis") == "latents":
+            codes = {row: load(home / r["evaluation"] / "latents.npz") for row, r in done.items()}
+            drawn += [draw_codes(codes, home / f"codes-{name}.png", title)]
     if record["x_label"] and record["results"]:
         drawn += draw_figure(record, home / "figure.png")
     return [path.name for path in drawn]
@@ -180,11 +183,12 @@ def draw_figure(record: Record, path: Path) -> list[Path]:
         for i, row in enumerate(record["rows"]):
             colour = LINE_COLOURS[i % len(LINE_COLOURS)]
             if ours := measured_points(record, row["id"], group, at):
-                axes.plot(
-                    *zip(*ours, strict=True), color=colour, marker="o", markersize=3.5, label=row["label"]
-                )
+                x, y = zip(*ours, strict=True)
+                axes.plot(x, y, color=colour, marker="o", markersize=3.5, label=row["label"])
+                draw_band(axes, record, row["id"], group, at, colour)
             if printed := published_points(record, row, group, at):
                 axes.plot(*zip(*printed, strict=True), color=colour, linestyle="--", linewidth=1, alpha=0.7)
+        axes.set_xscale(record.get("x_scale", "linear"))
         axes.set(title=group, xlabel=record["x_label"], ylabel=record["figures"][at]["label"])
         axes.grid(alpha=0.3)
     for axes in axes_of[len(shown) :]:
@@ -204,6 +208,44 @@ def draw_figure(record: Record, path: Path) -> list[Path]:
     return [save(figure, path)]
 
 
+def draw_band(axes: Axes, record: Record, row: str, group: str, at: int, colour: str) -> None:
+    """Shade one standard deviation over the test subjects around a curve, where it is kept."""
+    if not record["figures"][at].get("spread"):
+        return
+    means = [c for c in record["conditions"] if c["group"] == group and measured(record, row, c["id"], at)[2]]
+    mean = np.array([measured(record, row, c["id"], at)[0] for c in means])
+    spread = np.nan_to_num([subject_spread(record, row, c["id"], at) for c in means])
+    axes.fill_between([c["x"] for c in means], mean - spread, mean + spread, color=colour, alpha=0.15, lw=0)
+
+
+def draw_codes(codes: Mapping[str, Arrays], path: Path, title: str) -> Path:
+    """Draw PCA and t-SNE of the codes of every network: colour = subject, the darker the more lines."""
+    figure = new_figure(7.2, 3.3 * len(codes) + 0.5)
+    panels = figure.subplots(len(codes), 2, squeeze=False)
+    for line, (label, arrays) in zip(panels, codes.items(), strict=True):
+        shades = shades_of(arrays["subject"], arrays["lines"])
+        for axes, name, words in zip(line, ("pca", "tsne"), ("PCA", "t-SNE"), strict=True):
+            full = arrays["lines"] == 0
+            axes.scatter(*arrays[name][~full].T, c=shades[~full], s=9)
+            axes.scatter(*arrays[name][full].T, c=shades[full], s=40, marker="X", edgecolors="black")
+            axes.set(title=f"{label}, {words}", xticks=[], yticks=[])
+    note = "colour: subject; the darker, the more lines; crosses: fully sampled"
+    figure.suptitle(f"{title}\n{note}", fontsize=9)
+    figure.tight_layout()
+    return save(figure, path)
+
+
+def shades_of(subject: NDArray[Any], lines: NDArray[Any]) -> NDArray[np.float64]:
+    """(point, 3) RGB: the colour of a subject, mixed with white the more, the fewer lines; 0 is all lines."""
+    from matplotlib.colors import to_rgb
+
+    owners, counts = np.unique(subject), [*np.unique(lines[lines > 0]), 0]
+    base = np.array([to_rgb(LINE_COLOURS[list(owners).index(s) % len(LINE_COLOURS)]) for s in subject])
+    share = np.array([(counts.index(n) + 1) / len(counts) for n in lines])[:, None]
+    mixed: NDArray[np.float64] = share * base + (1 - share) * (0.15 * base + 0.85)
+    return mixed
+
+
 def measured_points(record: Record, row: str, group: str, at: int) -> list[tuple[float, float]]:
     """(x, measured mean) of the conditions of a curve that are done."""
     points = [
@@ -214,11 +256,8 @@ def measured_points(record: Record, row: str, group: str, at: int) -> list[tuple
 
 def published_points(record: Record, row: dict[str, Any], group: str, at: int) -> list[tuple[float, float]]:
     """(x, printed number) of the conditions of a curve."""
-    return [
-        (c["x"], row["published"][c["id"]][at])
-        for c in record["conditions"]
-        if c["group"] == group and c["id"] in row["published"]
-    ]
+    points = [(c["x"], printed(row, c["id"], at)) for c in record["conditions"] if c["group"] == group]
+    return [point for point in points if not math.isnan(point[1])]
 
 
 def save(figure: Figure, path: Path) -> Path:

@@ -15,12 +15,15 @@ from typing import Any
 
 from segnets.benchmarks.run import DONE, NOT_RUN, Result, plain, relative
 from segnets.benchmarks.spec import Benchmark, Claim
+from segnets.cardiac.shapes import rank_sum_p
 from segnets.config import check
 from segnets.data import as_store
 from segnets.outputs import versions
 
 FORMAT, FORMAT_VERSION = "segnets-benchmark", 1
 NAME = "results.json"
+
+ROW = ("id", "label", "model", "columns", "published", "published_spread", "note")
 
 Record = dict[str, Any]
 
@@ -41,7 +44,9 @@ def start(benchmark: Benchmark, scale: str, home: Path, command: str) -> Record:
                 "aggregation",
                 "layout",
                 "x_label",
+                "x_scale",
                 "shows",
+                "analysis",
             )
         },
         "notes": list(benchmark.notes),
@@ -55,10 +60,7 @@ def start(benchmark: Benchmark, scale: str, home: Path, command: str) -> Record:
             {name: getattr(c, name) for name in ("id", "label", "data", "group", "x")}
             for c in benchmark.conditions
         ],
-        "rows": [
-            {name: getattr(r, name) for name in ("id", "label", "model", "columns", "published", "note")}
-            for r in benchmark.rows
-        ],
+        "rows": [{name: getattr(r, name) for name in ROW} for r in benchmark.rows],
         "results": [],
         "claims": [],
     }
@@ -127,6 +129,19 @@ def measured(record: Record, row: str, condition: str, figure: int) -> tuple[flo
     return statistics.fmean(values), spread, len(values)
 
 
+def subject_spread(record: Record, row: str, condition: str, figure: int) -> float:
+    """Return the standard deviation over the test subjects, mean over seeds; NaN where none is kept."""
+    spreads = [r.get("spreads", []) for r in results_of(record, row, condition) if r["status"] == DONE]
+    values = [each[figure] for each in spreads if each and each[figure] is not None]
+    return statistics.fmean(values) if values else math.nan
+
+
+def printed(row: Mapping[str, Any], condition: str, figure: int, *, spread: bool = False) -> float:
+    """Return what the paper prints of a row, or its standard deviation; NaN where it prints none."""
+    numbers = row.get("published_spread" if spread else "published", {}).get(condition, [])
+    return float(numbers[figure]) if figure < len(numbers) else math.nan
+
+
 def state(record: Record, row: str, condition: str) -> str:
     """Say what became of a cell: the state of its seeds, or "not run"."""
     found = [r["status"] for r in results_of(record, row, condition)]
@@ -137,18 +152,37 @@ def judged(benchmark: Benchmark, record: Record, claim: Claim) -> dict[str, Any]
     """Hold a claim of the paper against the published and the measured numbers of its conditions.
 
     gap : smallest of `more` minus largest of `less`; None where a number is missing
+    p : of the test of the claim, None without one
     """
     at = benchmark.figure_number(claim.figure)
     verdicts = []
     for condition in claim.conditions:
-        printed = {
-            row.id: row.published[condition][at] for row in benchmark.rows if condition in row.published
-        }
+        theirs = {row.id: printed(asdict(row), condition, at) for row in benchmark.rows}
         ours = {r.id: measured(record, r.id, condition, at)[0] for r in benchmark.rows}
         verdicts.append(
-            {"condition": condition, "published": gap(claim, printed), "measured": gap(claim, ours)}
+            {
+                "condition": condition,
+                "published": gap(claim, theirs),
+                "measured": gap(claim, ours),
+                "p": p_value(record, claim, condition),
+            }
         )
-    return {"text": claim.text, "figure": claim.figure, "conditions": verdicts}
+    return {"text": claim.text, "figure": claim.figure, "test": claim.test, "conditions": verdicts}
+
+
+def p_value(record: Record, claim: Claim, condition: str) -> float | None:
+    """Test the subjects of one row against those of the other, the first seed that both have."""
+    if claim.test == "none":
+        return None
+    samples = [
+        [
+            r["subjects"][claim.figure]
+            for r in results_of(record, rows[0], condition)
+            if r["status"] == DONE and r.get("subjects", {}).get(claim.figure)
+        ]
+        for rows in (claim.less, claim.more)
+    ]
+    return rank_sum_p(samples[0][0], samples[1][0]) if all(samples) else None
 
 
 def gap(claim: Claim, numbers: Mapping[str, float]) -> float | None:

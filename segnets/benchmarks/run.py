@@ -13,19 +13,18 @@ import os
 import platform
 import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
-from segnets.benchmarks.examples import EXAMPLES, write_examples
-from segnets.benchmarks.spec import Benchmark, Condition, Figure, Job
+from segnets.benchmarks.spec import Benchmark, Job, Options, tupled
+from segnets.benchmarks.testing import analysed, by_subject, number, tested
 from segnets.checkpoint import CheckpointError, write_json
 from segnets.config import MAY_CHANGE, RunConfig, TrainConfig
 from segnets.data import DataError, as_store
 from segnets.describe import describe
-from segnets.evaluate import EvaluateConfig, evaluate, pick_device
-from segnets.outputs import write_evaluation
+from segnets.evaluate import EvaluateConfig, pick_device
 from segnets.pictures import read_log
 from segnets.train import TrainingError, train
 
@@ -34,7 +33,7 @@ MACHINE = "machine.json"
 LATER: dict[str, Any] = {  # what runs of before know nothing of
     **{"rotation": 0.0, "zoom": 0.0, "shift": 0.0, "init": ""},
     **{"center_from": 0, "density": "gaussian", "phase": "none", "crop": (), "window": 0},
-    **{"lines": (), "accumulate": 1},
+    **{"lines": (), "accumulate": 1, "curriculum": True},
 }
 ONE_SENTENCE = (TrainingError, DataError, CheckpointError, ValueError)  # the message says it all
 
@@ -60,8 +59,11 @@ class Result:
     """What became of a job.
 
     numbers : one per figure of the benchmark, None where the evaluation has none; () unless it is done
+    spreads : the same of the standard deviations over the test subjects
+    subjects : figure -> its values by subject, for those that claims are tested with
     run, evaluation : directories; "" where there are none
-    seconds : spent training
+    seconds : spent training in all
+    spent : [s] just now
     """
 
     row: str
@@ -70,6 +72,8 @@ class Result:
     status: str
     sentence: str = ""
     numbers: tuple[float | None, ...] = ()
+    spreads: tuple[float | None, ...] = ()
+    subjects: dict[str, list[float]] = field(default_factory=dict)
     run: str = ""
     evaluation: str = ""
     parameters: int = 0
@@ -77,6 +81,7 @@ class Result:
     iterations: int = 0
     epochs: int = 0
     device: str = ""
+    spent: float = 0.0
 
 
 StoreOf = Callable[
@@ -127,37 +132,81 @@ def run_job(
     benchmark: Benchmark, job: Job, where: Result, store: str, pool: Path, settings: Settings
 ) -> Result:
     """Train a network to its end, test it and read its numbers; unfinished where the time is up before."""
-    config = train_config(job, store, settings)
-    run = describe(config, as_store(store))
-    run_dir = pool / f"{config.model}-{key(run)}"
-    train(replace(config, out=str(run_dir)), resume=True, quiet=settings.quiet)
-    note_machine(run_dir, config.device)
-    spent = replace(where, run=str(run_dir), **effort(run_dir))
-    if spent.epochs < config.epochs:
-        left = f"epoch {spent.epochs} of {config.epochs}; the same command goes on"
-        return replace(spent, status=UNFINISHED, sentence=left)
-    folder = tested(run_dir, job.condition, settings)
+    decides = job.train
+    if job.before:
+        first = trained(job.row.model, job.before, store, where, pool, settings)
+        if first.status == UNFINISHED:
+            return first
+        settings = replace(settings, max_minutes=left(settings, first.spent))
+        decides = {**decides, "init": first.run}
+    found = trained(job.row.model, decides, store, where, pool, settings)
+    if found.status == UNFINISHED:
+        return found
+    config = EvaluateConfig(device=settings.device, control=job.row.control, **tupled(job.condition.evaluate))
+    folder = tested(Path(found.run), job, config, picture=settings.pictures)
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    return replace(
-        spent,
+    if benchmark.analysis != "none":
+        summary[benchmark.analysis] = analysed(
+            benchmark.analysis, Path(found.run), folder, config, job.analysis
+        )
+    measured = replace(
+        found,
         status=DONE,
-        numbers=tuple(number(summary, figure) for figure in benchmark.figures),
+        numbers=tuple(number(summary, figure.path, figure.factor) for figure in benchmark.figures),
+        spreads=tuple(number(summary, figure.spread, figure.factor) for figure in benchmark.figures),
+        subjects={f.id: by_subject(summary, f) for f in benchmark.figures if f.subjects},
         evaluation=str(folder),
         parameters=summary["n_parameters"],
     )
+    return measured if job.row.control == "none" else without_network(measured)
 
 
-def train_config(job: Job, store: str, settings: Settings) -> TrainConfig:
-    """Take the paper's training of the model and override what the scale and the condition say."""
-    listed = {name: tuple(v) if isinstance(v, list) else v for name, v in job.train.items()}
+def trained(
+    model: str, decides: Options, store: str, where: Result, pool: Path, settings: Settings
+) -> Result:
+    """Train a network to its end, or find it trained; `status` is UNFINISHED where the time is up before.
+
+    decides : what its training overrides
+    """
+    began = time.monotonic()
+    data = as_store(store)
+    config = train_config(model, decides, store, settings, cine=data.n_frames > 0)
+    run = describe(config, data)
+    run_dir = pool / f"{config.model}-{key(run)}"
+    train(replace(config, out=str(run_dir)), resume=True, quiet=settings.quiet)
+    note_machine(run_dir, config.device)
+    found = replace(where, run=str(run_dir), **effort(run_dir), spent=time.monotonic() - began)
+    if found.epochs < config.epochs:
+        sentence = f"epoch {found.epochs} of {config.epochs}; the same command goes on"
+        return replace(found, status=UNFINISHED, sentence=sentence)
+    return found
+
+
+def left(settings: Settings, spent: float) -> float:
+    """Return the minutes that are left of a limit after `spent` seconds; 0 is no limit."""
+    return max(settings.max_minutes - spent / 60, 1e-9) if settings.max_minutes else 0.0
+
+
+def without_network(result: Result) -> Result:
+    """Take away what is of the network that the answers are not of."""
+    return replace(result, run="", parameters=0, seconds=0.0, iterations=0, epochs=0, device="")
+
+
+def train_config(
+    model: str, decides: Options, store: str, settings: Settings, *, cine: bool = False
+) -> TrainConfig:
+    """Take the paper's training of the model and override what the scale and the condition say.
+
+    cine : whether the store holds series of frames
+    """
     values: dict[str, Any] = {
-        **listed,
+        **tupled(decides),
         "device": settings.device,
         "precision": settings.precision,
         "compile": settings.compile,
         "max_minutes": settings.max_minutes,
     }
-    return TrainConfig.for_model(job.row.model, data=store, cine=as_store(store).n_frames > 0, **values)
+    return TrainConfig.for_model(model, data=store, cine=cine, **values)
 
 
 def key(run: RunConfig) -> str:
@@ -165,6 +214,8 @@ def key(run: RunConfig) -> str:
     free = MAY_CHANGE - {"epochs"}
     values = {f.name: getattr(run.train, f.name) for f in fields(TrainConfig) if f.name not in free}
     decides = {name: value for name, value in values.items() if name not in LATER or value != LATER[name]}
+    if run.train.init:
+        decides["init"] = Path(run.train.init).name  # which says what decided its weights
     text = json.dumps([decides, run.class_names, run.shape, run.data_hash, run.mask], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
@@ -202,27 +253,6 @@ def device_name(device: str) -> str:
     return f"{models[0] if models else platform.machine()}, {n} thread{'s' * (n != 1)}"
 
 
-def tested(run_dir: Path, condition: Condition, settings: Settings) -> Path:
-    """Evaluate a finished run unless that was done since its last step; returns the folder."""
-    name = f"benchmark-{condition.id}" if condition.evaluate else "benchmark"
-    folder = run_dir / "evaluation" / name
-    done = folder / EXAMPLES
-    if done.is_file() and done.stat().st_mtime >= (run_dir / "last.pt").stat().st_mtime:
-        return folder
-    evaluation = evaluate(run_dir, EvaluateConfig(device=settings.device, **condition.evaluate))
-    write_evaluation(evaluation, folder, picture=settings.pictures)
-    write_examples(evaluation, done)  # last: its presence says that all is there
-    return folder
-
-
-def number(summary: Mapping[str, Any], figure: Figure) -> float | None:
-    """Take a figure out of the summary of an evaluation; None where there is none."""
-    value: Any = summary
-    for name in figure.path.split("."):
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return None if value is None else figure.factor * float(value)
-
-
 def sentence(error: Exception, folder: Path, title: str) -> str:
     """Say in one line what went wrong; what is not meant for users leaves its traceback in `folder`."""
     if isinstance(error, OSError) and error.strerror:
@@ -242,7 +272,8 @@ def plain(result: Result, home: Path) -> dict[str, Any]:
     for name in ("run", "evaluation"):
         if values[name]:
             values[name] = relative(Path(values[name]), home)
-    return {**values, "numbers": list(result.numbers)}
+    del values["spent"]  # of this time only
+    return {**values, "numbers": list(result.numbers), "spreads": list(result.spreads)}
 
 
 def relative(path: Path, home: Path) -> str:

@@ -18,12 +18,9 @@ from segnets.config import CONTROLS, check, check_choice
 FOLDER = Path(__file__).parent
 SCALES = ("smoke", "reduced", "full")
 LAYOUTS = ("conditions", "figures")  # one table per condition, or per figure
+X_SCALES = ("linear", "log")
 SHOWS = ("labels", "image")  # what the pictures compare
-ANALYSES = (
-    "none",
-    "distances",
-    "latents",
-)  # of a trained network beyond its scores, segnets.cardiac.analyses
+ANALYSES = ("none", "distances", "latents")  # of a trained network, segnets.cardiac.analyses
 TESTS = ("none", "rank-sum")  # of a claim about two rows
 
 Options = dict[str, Any]
@@ -170,6 +167,7 @@ class Benchmark:
     claims: tuple[Claim, ...]
     scales: dict[str, Scale]
     x_label: str = ""
+    x_scale: str = "linear"
     shows: str = "labels"
     analysis: str = "none"
     notes: tuple[str, ...] = ()
@@ -177,6 +175,7 @@ class Benchmark:
     def __post_init__(self) -> None:
         check_choice("layout", self.layout, LAYOUTS)
         check_choice("shows", self.shows, SHOWS)
+        check_choice("x_scale", self.x_scale, X_SCALES)
         check_choice("analysis", self.analysis, ANALYSES)
         ids, n = {c.id for c in self.conditions}, sum(figure.printed for figure in self.figures)
         check(all(f.printed for f in self.figures[:n]), "figures", "have the printed ones first", self.name)
@@ -314,6 +313,11 @@ def overrides(shrink: Scale, row: Row, origin: Condition, seed: int) -> Options:
     if origin.tuned_from:
         return {**_but("epochs", train), **shrink.tuning, "options": options, "seed": seed}
     return {**train, **model.get("train", {}), "options": options, "seed": seed}
+
+
+def tupled(values: Options) -> Options:
+    """Turn the lists of a file into the tuples of a configuration."""
+    return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
 
 def _but(name: str, values: Options) -> Options:

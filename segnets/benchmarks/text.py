@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from segnets.benchmarks.record import Record, measured, results_of, state
+from segnets.benchmarks.record import Record, measured, printed, results_of, state, subject_spread
 from segnets.benchmarks.run import DONE
 from segnets.tables import Table
 
 MINUTE = 60  # [s]
+Cell = Callable[[Record, dict[str, Any], str, int], str]
 
 
 def result_tables(record: Record) -> list[Table]:
     """One table per condition, or per figure where the paper lays it out so."""
     if record["layout"] == "conditions":
-        return [condition_table(record, condition) for condition in record["conditions"]]
+        return [condition_table(record, condition) for condition in conditions_run(record)]
     return [
         figure_table(record, at, group) for at in range(len(record["figures"])) for group in groups(record)
     ]
+
+
+def conditions_run(record: Record) -> list[dict[str, Any]]:
+    """Return the conditions that were begun, all where none was."""
+    begun = {r["condition"] for r in record["results"]}
+    return [c for c in record["conditions"] if c["id"] in begun or not begun]
 
 
 def groups(record: Record) -> list[str]:
@@ -34,19 +41,19 @@ def extra_columns(record: Record) -> list[str]:
 
 def condition_table(record: Record, condition: dict[str, Any]) -> Table:
     """One row per network, two columns per figure; one where no paper prints any."""
-    extra, figures = extra_columns(record), record["figures"]
-    printed = any(row["published"] for row in record["rows"])
-    sources = {"paper": published_cell, "ours": measured_cell} if printed else {"ours": measured_cell}
-    heads = [f"{f['label']}, {source}" if printed else f["label"] for f in figures for source in sources]
+    extra = extra_columns(record)
+    theirs = any(row["published"] for row in record["rows"])
+    heads: list[str] = []
+    cells: list[tuple[Cell, int]] = []
+    for at, figure in enumerate(record["figures"]):
+        both = theirs and figure.get("printed", True)
+        heads += [f"{figure['label']}, paper", f"{figure['label']}, ours"] if both else [figure["label"]]
+        cells += [(published_cell, at), (measured_cell, at)] if both else [(measured_cell, at)]
     rows = [
         (
             row["label"],
             *(row["columns"].get(name, "") for name in extra),
-            *(
-                cell
-                for at in range(len(figures))
-                for cell in (source(record, row, condition["id"], at) for source in sources.values())
-            ),
+            *(cell(record, row, condition["id"], at) for cell, at in cells),
         )
         for row in record["rows"]
     ]
@@ -55,7 +62,10 @@ def condition_table(record: Record, condition: dict[str, Any]) -> Table:
 
 def figure_table(record: Record, at: int, group: str) -> Table:
     """Two rows per network, one column per condition."""
-    conditions = [c for c in record["conditions"] if c["group"] == group]
+    run = [c["id"] for c in conditions_run(record)]
+    known = [c["id"] for c in record["conditions"] if any(c["id"] in r["published"] for r in record["rows"])]
+    mine = [c for c in record["conditions"] if c["group"] == group]
+    conditions = [c for c in mine if c["id"] in run or c["id"] in known]
     rows = []
     for row in record["rows"]:
         for source, cell in (("paper", published_cell), ("ours", measured_cell)):
@@ -68,18 +78,27 @@ def figure_table(record: Record, at: int, group: str) -> Table:
 
 
 def published_cell(record: Record, row: dict[str, Any], condition: str, at: int) -> str:
-    """Return the printed number, with the digits of the paper; "" where it prints none."""
-    numbers = row["published"].get(condition)
-    return "" if numbers is None else f"{numbers[at]:.{record['figures'][at]['digits']}f}"
+    """Return the printed number with its spread, with the digits of the paper; "" where it prints none."""
+    number, spread = printed(row, condition, at), printed(row, condition, at, spread=True)
+    return "" if math.isnan(number) else _with_spread(number, spread, record["figures"][at]["digits"])
 
 
 def measured_cell(record: Record, row: dict[str, Any], condition: str, at: int) -> str:
-    """Return the mean over the seeds with its spread, or why there is none."""
+    """Return the mean over the seeds with its spread, or why there is none.
+
+    The spread is that over the test subjects where the paper prints that, else that over the seeds.
+    """
     mean, spread, n = measured(record, row["id"], condition, at)
     if n == 0:
         now = state(record, row["id"], condition)
         return "-" if now == DONE else now
-    digits = record["figures"][at]["digits"]
+    figure = record["figures"][at]
+    if figure.get("spread"):
+        spread = subject_spread(record, row["id"], condition, at)
+    return _with_spread(mean, spread, figure["digits"])
+
+
+def _with_spread(mean: float, spread: float, digits: int) -> str:
     return f"{mean:.{digits}f}" + ("" if math.isnan(spread) else f" ± {spread:.{digits}f}")
 
 
@@ -87,12 +106,14 @@ def claims_table(record: Record) -> Table | None:
     """One row per claim and condition; None where the paper claims nothing or nothing was run."""
     labels = {c["id"]: c["label"] for c in record["conditions"]}
     digits = {f["id"]: f["digits"] for f in record["figures"]}
+    tested = any(claim.get("test", "none") != "none" for claim in record["claims"])
     rows = [
         (
             claim["text"],
             labels[verdict["condition"]],
             _gap(verdict["published"], digits[claim["figure"]]),
             _gap(verdict["measured"], digits[claim["figure"]]),
+            *([_p(verdict["p"])] if tested else []),
             _verdict(verdict["measured"]),
         )
         for claim in record["claims"]
@@ -102,11 +123,12 @@ def claims_table(record: Record) -> Table | None:
     if not rows:
         return None
     return Table(
-        header=("Claim of the paper", "Condition", "Gap, paper", "Gap, ours", "Here"),
+        header=("Claim of the paper", "Condition", "Gap, paper", "Gap, ours", *(["p"] * tested), "Here"),
         rows=tuple(rows),
         notes=(
-            "Gap: lowest figure of the networks claimed to be better minus the highest of the others. "
+            "Gap: lowest figure of the networks claimed to have more minus the highest of the others. "
             "A gap within the spread over seeds says nothing.",
+            *(["p: Wilcoxon rank-sum test over the test subjects, as in the paper."] * tested),
         ),
     )
 
@@ -115,16 +137,31 @@ def _gap(value: float | None, digits: int) -> str:
     return "" if value is None else f"{value:+.{digits}f}"
 
 
+def _p(value: float | None) -> str:
+    return "" if value is None else f"{value:.2g}"
+
+
 def _verdict(value: float) -> str:
     return "holds" if value >= 0 else "does not hold"
 
 
 def work_table(record: Record) -> Table | None:
-    """One row per network: parameters, time, iterations, device, seeds; None where nothing was run."""
+    """One row per network: parameters, time, iterations, device, seeds; None where nothing was run.
+
+    A network that is tested under several conditions has one row.
+    """
+    tested: dict[tuple[str, ...], list[str]] = {}
+    trained: dict[tuple[str, ...], list[Mapping[str, Any]]] = {}
+    for condition in record["conditions"]:
+        for row in record["rows"]:
+            if found := [r for r in results_of(record, row["id"], condition["id"]) if r["run"]]:
+                network = (row["label"], *(r["run"] for r in found))
+                tested.setdefault(network, []).append(condition["label"])
+                trained[network] = found
     rows = [
         (
-            row["label"],
-            condition["label"],
+            network[0],
+            ", ".join(tested[network]),
             ", ".join(str(r["seed"]) for r in found),
             f"{found[0]['parameters']:,}" if found[0]["parameters"] else "",
             _several([r["epochs"] for r in found]),
@@ -132,9 +169,7 @@ def work_table(record: Record) -> Table | None:
             _several([round(r["seconds"] / MINUTE, 1) for r in found]),
             ", ".join(dict.fromkeys(r["device"] for r in found if r["device"])),
         )
-        for condition in record["conditions"]
-        for row in record["rows"]
-        if (found := [r for r in results_of(record, row["id"], condition["id"]) if r["run"]])
+        for network, found in trained.items()
     ]
     if not rows:
         return None
@@ -147,17 +182,19 @@ def _several(values: Sequence[object]) -> str:
 
 
 def remarks(record: Record) -> list[str]:
-    """Sentences of the jobs that did not end with a number, those that say the same together."""
+    """Say why jobs did not end with a number, those that say the same together, and what was left out."""
     labels = {r["id"]: r["label"] for r in record["rows"]}
     conditions = {c["id"]: c["label"] for c in record["conditions"]}
     said: dict[tuple[str, str, str], list[str]] = {}
     for r in record["results"]:
         if r["status"] != DONE:
             said.setdefault((r["condition"], r["status"], r["sentence"]), []).append(labels[r["row"]])
+    run = {c["id"] for c in conditions_run(record)}
+    left_out = [label for name, label in conditions.items() if name not in run]
     return [
         f"{conditions[condition]}, {', '.join(dict.fromkeys(rows))}: {status} ({sentence})"
         for (condition, status, sentence), rows in said.items()
-    ]
+    ] + ([f"Conditions that were not run: {', '.join(left_out)}."] if left_out else [])
 
 
 def data_lines(record: Record) -> list[str]:
@@ -170,7 +207,7 @@ def data_lines(record: Record) -> list[str]:
 
 
 def preamble(record: Record) -> list[str]:
-    """Say what must be knownfirst: data, scale, aggregation, what the paper leaves open."""
+    """Say what must be known first: data, scale, aggregation, what the paper leaves open."""
     return [
         f"Paper: {record['published_data']}.",
         *(f"Ours: {line}." for line in data_lines(record)),

@@ -172,7 +172,8 @@ def latents(
     """Lay out the codes of some subjects under many masks, and say by what they cluster.
 
     values : the fields of `segnets.cardiac.latents.Spread` but for the places, which are arrays: pca, tsne
-        (point, 2), subject, lines (point,), the fully sampled scans last, with `lines` 0
+        (point, 2), subject, lines (point,), the fully sampled scans last, with `lines` 0; and `pca_ratio`,
+        the distance of the fewest lines over that of the most
     """
     scans = open_scans(run_dir, replace(config, rate=None, lines=lines[0]), n_subjects)
     n_ky = image_shape(scans.store, scans.config.crop)[0]
@@ -193,7 +194,8 @@ def latents(
         "lines": np.concatenate([number, np.zeros(len(full), int)]),
     }
     values = {name: value for name, value in asdict(found).items() if name not in arrays}
-    return Found({"n_trials": n_trials, "n_subjects": len(full), **values}, arrays)
+    ratio = found.pca_distance[min(lines)] / found.pca_distance[max(lines)]
+    return Found({"n_trials": n_trials, "n_subjects": len(full), "pca_ratio": ratio, **values}, arrays)
 
 
 ANALYSES: dict[str, Callable[..., Found]] = {"distances": distances, "latents": latents}

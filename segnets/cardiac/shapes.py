@@ -7,6 +7,7 @@ A network that always answers the mean of the population scores best within and 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,7 +90,7 @@ def _shifted(one: NDArray[np.integer], step: NDArray[np.int_]) -> NDArray[np.int
     return target
 
 
-def rank_sum_p(first: NDArray[np.floating], second: NDArray[np.floating]) -> float:
+def rank_sum_p(first: Sequence[float], second: Sequence[float]) -> float:
     """Two-sided p of the Wilcoxon rank-sum test of two samples, such as subjects of two networks.
 
     The paper's test. It takes the samples for independent, though here both are of the same subjects.

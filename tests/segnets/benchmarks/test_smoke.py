@@ -35,11 +35,16 @@ def test_every_row_of_every_benchmark_runs(name, out):
     assert done == [(j.condition.id, j.row.id, "done") for j in plan(table, "smoke")]
     for r in record["results"]:
         assert len(r["numbers"]) == len(table.figures)
-        assert all(number is not None for number in r["numbers"])
-        assert r["parameters"] > 0 and r["iterations"] > 0 and r["seconds"] > 0 and r["device"]
-        assert (home / r["run"] / "last.pt").is_file()
+        if table.analysis != "distances":  # there is none of a class that a tiny network never answers
+            assert all(number is not None for number in r["numbers"])
+        if table.row(r["row"]).control == "none":
+            assert r["parameters"] > 0 and r["iterations"] > 0 and r["seconds"] > 0 and r["device"]
+            assert (home / r["run"] / "last.pt").is_file()
+        else:
+            assert (r["parameters"], r["seconds"], r["run"]) == (0, 0, "")
     markdown = (home / "results.md").read_text()
-    assert "not run" in markdown  # the smoke scale leaves conditions out
+    left_out = {c.id for c in table.conditions} - {condition for condition, _, _ in done}
+    assert ("not run" in markdown) == bool(left_out)
     pictures = re.findall(r"!\[.*?\]\((.*?)\)", markdown)
     assert len(pictures) >= 2 and all((home / picture).stat().st_size > 3_000 for picture in pictures)
 
