@@ -32,7 +32,7 @@ def heart_part(summary: Mapping[str, Any], movie: Path | None) -> str:
         return moving
     charts = [html.picture(volume_chart(subject)) for subject in typical(heart["subjects"])]
     note = f"<p class='note'>{html.text(VOLUMES)}</p>"
-    tables = [html.table(clinical_table(heart)), html.table(shape_table(heart))]
+    tables = [f"<div>{html.table(table)}</div>" for table in (clinical_table(heart), shape_table(heart))]
     return moving + html.row(charts) + note + html.row(tables)
 
 
@@ -84,7 +84,7 @@ def clinical_table(heart: Mapping[str, Any]) -> Table:
     notes = [f"Mean over {n} subjects, of {', '.join(map(str, slices))} slice(s) each."]
     notes += [f"Pearson's r of the ejection fraction: {r:.3f}."] if r is not None and math.isfinite(r) else []
     header = ("", "Oracle", "Network", "Error [%]")
-    return Table(header=header, rows=tuple(rows), title="Over the beat", notes=tuple(notes))
+    return Table(header=header, rows=tuple(rows), title="Volumes, mass and ejection fraction", notes=tuple(notes))
 
 
 def shape_table(heart: Mapping[str, Any]) -> Table:
