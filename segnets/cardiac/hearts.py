@@ -77,7 +77,7 @@ def hearts_of(store: Store, cases: Sequence[CaseScore]) -> tuple[Heart, ...]:
 
 
 def _heart(store: Store, cases: Sequence[CaseScore]) -> Heart:
-    pitch, names = slice_pitch(store), store.class_names
+    pitch, names = slice_pitch(store, cases[0].subject), store.class_names
     voxel = store.pixel_spacing[0] * store.pixel_spacing[1] * pitch
     predicted, oracle, both = (
         _pixels(cases, name, store.n_frames) for name in ("predicted", "oracle", "both")
@@ -118,16 +118,16 @@ def pixel_size(store: Store) -> float:
     return float(np.sqrt(y * x))
 
 
-def slice_pitch(store: Store) -> float:
-    """Distance of slices [m]: what the recipe says, else that of the stack, else the thickness."""
+def slice_pitch(store: Store, subject: int) -> float:
+    """Distance of slices [m]: what the recipe says, else that of the subject's stack, else the thickness."""
     stated = (store.attrs.get("recipe", {}).get("cine") or {}).get("pitch")
     if stated:
         return float(stated)
-    first = store.coords["subject"] == store.coords["subject"][0]
-    places = np.unique(store.coords["slice_position"][first])
+    cases = np.flatnonzero(store.coords["subject"] == subject)
+    places = np.unique(store.coords["slice_position"][cases])
     if len(places) > 1:
         return float(np.median(np.diff(places)))
-    return float(np.linalg.norm(store.read("affine", [0])[0][:3, 2]))
+    return float(np.linalg.norm(store.read("affine", cases[:1])[0][:3, 2]))
 
 
 def error_interval(hearts: Sequence[Heart], name: str) -> Interval:

@@ -84,7 +84,9 @@ def clinical_table(heart: Mapping[str, Any]) -> Table:
     notes = [f"Mean over {n} subjects, of {', '.join(map(str, slices))} slice(s) each."]
     notes += [f"Pearson's r of the ejection fraction: {r:.3f}."] if r is not None and math.isfinite(r) else []
     header = ("", "Oracle", "Network", "Error [%]")
-    return Table(header=header, rows=tuple(rows), title="Volumes, mass and ejection fraction", notes=tuple(notes))
+    return Table(
+        header=header, rows=tuple(rows), title="Volumes, mass and ejection fraction", notes=tuple(notes)
+    )
 
 
 def shape_table(heart: Mapping[str, Any]) -> Table:

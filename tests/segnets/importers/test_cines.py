@@ -8,6 +8,7 @@ from click.testing import CliRunner
 from cli.segnets_import import import_data
 from mrsim.plane import upright
 from mrsim.store import open_store
+from segnets.cardiac.hearts import slice_pitch
 from segnets.importers import acdc, ukb
 from segnets.importers.resample import fourier_weights, linear_weights
 from segnets.importers.volumes import ImportProblem
@@ -38,13 +39,13 @@ def picture(labels, rng):
     return np.rint(image).astype(np.int16)
 
 
-def save(path, values, step=STEP, interval=0.0316):
+def save(path, values, step=STEP, interval=0.0316, pitch=10.0):
     affine = np.eye(4)
-    affine[:3, :3] = OBLIQUE * (step, step, 10)
+    affine[:3, :3] = OBLIQUE * (step, step, pitch)
     affine[:3, 3] = 40, -30, 20
     image = nibabel.Nifti1Image(values, affine)
     image.header.set_xyzt_units("mm", "sec")
-    image.header.set_zooms((step, step, 10.0, interval)[: values.ndim])
+    image.header.set_zooms((step, step, pitch, interval)[: values.ndim])
     path.parent.mkdir(parents=True, exist_ok=True)
     nibabel.save(image, path)
     return affine
@@ -140,6 +141,16 @@ def test_frames_are_the_nearest_ones_of_each_beat(biobank, tmp_path):
     store = ukb.import_ukb(tmp_path / "both", tmp_path / "s.zarr", frames=3)
     np.testing.assert_array_equal(store.labels([1]), store.labels([5]))
     np.testing.assert_array_equal(upright(store.labels([1])[0, 1], "axial"), labels[:, :, 1, 2].T)
+
+
+def test_every_subject_keeps_the_distance_of_its_slices(tmp_path):
+    rng, labels = np.random.default_rng(5), heart()
+    for name, pitch in (("1", 10.0), ("2", 8.0)):
+        save(tmp_path / "in" / name / "sa.nii.gz", picture(labels, rng), pitch=pitch)
+        save(tmp_path / "in" / name / "seg_sa.nii.gz", labels, pitch=pitch)
+    for slices in ("all", "mid"):
+        store = ukb.import_ukb(tmp_path / "in", tmp_path / f"{slices}.zarr", slices=slices)
+        assert [slice_pitch(store, n) for n in (1, 2)] == pytest.approx([10e-3, 8e-3])
 
 
 def acdc_patient(home, number, labels, rng, *, step=STEP, whole=False):
