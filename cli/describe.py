@@ -51,7 +51,11 @@ def store_text(store: Store) -> str:
         ("recipe", f"{recipe.get('name', '')}, hash {store.attrs.get('recipe_hash', '')}, seed {store.seed}"),
         ("cases", f"{store.n_cases} = {store.n_subjects} subjects x {store.slices_per_subject} slices"),
         ("split", splits),
-        ("views", str(recipe.get("slices", {}).get("orientation", ""))),
+        (
+            "views",
+            "short axis" if recipe.get("cine") else str(recipe.get("slices", {}).get("orientation", "")),
+        ),
+        ("frames", _frames(store)),
         ("image", f"{n_y} x {n_x} pixels (phase encode x readout) of {spacing} mm, {store.n_coils} coil(s)"),
         ("contrasts", ", ".join(store.contrasts)),
         *_timing(store),
@@ -64,6 +68,16 @@ def store_text(store: Store) -> str:
         ("made with", ", ".join(f"{name} {version}" for name, version in versions.items())),
     ]
     return "\n".join(f"{name:<10} {value}" for name, value in rows if value)
+
+
+def _frames(store: Store) -> str:
+    """How many frames of how long a beat; "" of still pictures."""
+    if not store.n_frames:
+        return ""
+    rr = store.coords.get("rr")
+    beat = f" of a beat of {rr.min():.2f} to {rr.max():.2f} s" if rr is not None and (rr > 0).all() else ""
+    mode = store.attrs.get("recipe", {}).get("cine", {}).get("mode", "")
+    return f"{store.n_frames}{beat}" + (f", mode {mode}" if mode else "")
 
 
 def _timing(store: Store) -> list[tuple[str, str]]:

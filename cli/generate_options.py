@@ -22,6 +22,14 @@ def _si(value: float, unit: float) -> float:
     return round(value * unit, 12)
 
 
+def _sides(text: str) -> tuple[int, int]:
+    """Pixels of a crop: `80x72`, or `80` for a square."""
+    y, x = pair(text)
+    if not (y.is_integer() and x.is_integer()):
+        raise ValueError(f"crop must be whole numbers of pixels, got {text!r}")
+    return int(y), int(x)
+
+
 # flag, keyword arguments of click.option, key of load_recipe, how its text or number becomes SI
 FLAGS: tuple[tuple[str, dict[str, Any], str, Callable[[Any], Any]], ...] = (
     (
@@ -35,7 +43,7 @@ FLAGS: tuple[tuple[str, dict[str, Any], str, Callable[[Any], Any]], ...] = (
         {
             "help": "Slices of each view: seranet (57, every 2 mm), contiguous (57, 1 mm apart), semunet "
             "(48, every 3 mm), crdn (121 or 157, 1 mm apart), a count spread over the set, or "
-            "start:stop:step of it.",
+            "start:stop:step of it. Of a cine: mid, or a count from the base on.",
             "show_default": _recipe("seranet"),
         },
         "slices",
@@ -110,6 +118,31 @@ FLAGS: tuple[tuple[str, dict[str, Any], str, Callable[[Any], Any]], ...] = (
         {"type": float, "help": "Readout bandwidth [Hz/px].", "show_default": _recipe("130")},
         "bandwidth",
         float,
+    ),
+    (
+        "--frames",
+        {"type": int, "help": "Frames of a cine.", "show_default": _recipe("50")},
+        "n_frames",
+        int,
+    ),
+    (
+        "--crop",
+        {
+            "help": "Pixels of a cine around the heart, phase encode x readout; one number is a square.",
+            "show_default": _recipe("80x80 or all"),
+        },
+        "crop",
+        _sides,
+    ),
+    (
+        "--cine-mode",
+        {
+            "help": "Cine: ideal (steady state in every frame) or gated (every line at a time of its own, "
+            "over many beats).",
+            "show_default": _recipe("ideal"),
+        },
+        "mode",
+        str,
     ),
     (
         "--field-strength",

@@ -104,7 +104,8 @@ def summary(store: Store) -> str:
     splits = ", ".join(f"{store.indices(s).size} {s}" for s in ("train", "validation", "test"))
     n_y, n_x = store.shape
     coils = f"{store.n_coils} coil" + "s" * (store.n_coils > 1)
-    return f"{store.path}: {store.n_cases} cases ({splits}), {n_y} x {n_x}, {coils}, complete"
+    frames = f" x {store.n_frames} frames" if store.n_frames else ""
+    return f"{store.path}: {store.n_cases} cases ({splits}), {n_y} x {n_x}{frames}, {coils}, complete"
 
 
 @main.command()

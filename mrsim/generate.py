@@ -182,6 +182,12 @@ def _run_here(
     report: Callable[[int], None],
 ) -> None:
     """Simulate with all cores; the next phantom is read and the last subject written meanwhile."""
+    if recipe.cine is not None:
+        from mrsim.cine.simulation import simulate_all
+
+        for draw, arrays in simulate_all(recipe, source, draws, report):
+            writer.write_subject(draw.rank, arrays)
+        return
     prepare, simulate_subject = _simulation(recipe)
     with ThreadPoolExecutor(1) as reader, ThreadPoolExecutor(1) as saver:
         coming: Future[Any] | None = None

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numba import get_num_threads, set_num_threads
 from numpy.typing import NDArray
 
 from mrsim.cine.field import heart_b0, thorax
@@ -52,6 +55,31 @@ def prepare(recipe: Recipe, source: PhantomSource, draw: SubjectDraw) -> Subject
         if scanner.coils > 1:
             coils = COILS[scanner.coil_array](scanner.coils, body.extent)
     return Subject(heart=heart, b0=b0, coils=coils)
+
+
+def simulate_all(
+    recipe: Recipe, source: PhantomSource, draws: Sequence[SubjectDraw], progress: Callable[[int], None]
+) -> Iterator[tuple[SubjectDraw, Arrays]]:
+    """Yield all subjects in their order, one to a thread; no number depends on the threads.
+
+    progress : called with the number of slices after each subject
+    """
+
+    def one(draw: SubjectDraw) -> Arrays:
+        return simulate_subject(recipe, draw, prepare(recipe, source, draw))
+
+    n = get_num_threads()
+    with ThreadPoolExecutor(n, initializer=set_num_threads, initargs=(1,)) as pool:
+        coming = deque(pool.submit(one, draw) for draw in draws[: n + 1])
+        try:
+            for i, draw in enumerate(draws):
+                arrays = coming.popleft().result()
+                if i + n + 1 < len(draws):  # no more than these are kept: a stack takes 200 MB
+                    coming.append(pool.submit(one, draws[i + n + 1]))
+                yield draw, arrays
+                progress(len(draw.positions))
+        finally:
+            pool.shutdown(cancel_futures=True)
 
 
 def simulate_subject(

@@ -73,7 +73,7 @@ def test_a_bare_phantom_means_its_recipe(monkeypatch):
     asked = {}
 
     class FakeStore:
-        path, n_cases, shape, n_coils = "x", 0, (1, 1), 1
+        path, n_cases, shape, n_coils, n_frames = "x", 0, (1, 1), 1, 0
 
         def indices(self, _split):
             return np.zeros(0)
@@ -86,6 +86,10 @@ def test_a_bare_phantom_means_its_recipe(monkeypatch):
     run("generate", "--phantom", "brainweb", "--tr", 3000)
     assert asked["path"] == "brainweb-se.zarr"
     assert asked["recipe"].hash == load_recipe("brainweb-se").hash
+    run("generate", "--phantom", "cardiac", "--frames", 20, "--crop", 72, "--cine-mode", "gated")
+    assert asked["path"] == "cardiac-cine-80.zarr"
+    changed = load_recipe("cardiac-cine-80", n_frames=20, crop=(72, 72), mode="gated")
+    assert asked["recipe"].hash == changed.hash
     run("generate", "--workers", 2, "--scheduler", "tcp://a:1")
     assert asked["recipe"].hash == load_recipe("synthetic-se").hash
     assert (asked["workers"], asked["scheduler"], asked["overwrite"]) == (2, "tcp://a:1", False)

@@ -139,7 +139,7 @@ def test_bytes_depend_neither_on_workers_nor_on_interruptions(tmp_path):
         pass
 
     def after_one(done, _total):
-        if done == 3:  # of the second subject
+        if done == 2:  # the first subject
             raise StopError
 
     with pytest.raises(StopError):
