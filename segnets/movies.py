@@ -40,6 +40,7 @@ HEADINGS = ("zero-filled", "network", "oracle", "error")
 MISSED, SPURIOUS, SWAPPED = range(3)  # rows of ERROR_LEGEND
 DIM = 0.45  # of the image behind errors
 LINE = 17  # [pixel] of text
+COARSE = 3  # levels that are one in zero-filled images, which change everywhere from frame to frame
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
@@ -58,9 +59,9 @@ class Beat:
     times: NDArray[np.float64] | None
     es: int
 
-    def moment(self, frame: int) -> str:
-        """Say when a frame is."""
-        name = {0: "  ED", self.es: "  ES"}.get(frame, "")
+    def moment(self, frame: int, every: int = 1) -> str:
+        """Say when a frame is; of every so many frames shown, the last before end-systole stands for it."""
+        name = {0: "  ED", self.es - self.es % every: "  ES"}.get(frame, "")
         return (f"frame {frame}" if self.times is None else f"{1e3 * self.times[frame]:.0f} ms") + name
 
     @property
@@ -138,19 +139,21 @@ def _row(beat: Beat, view: View, every: int, n_classes: int) -> Picture:
     white = window(full)
     plain = steady(grey(full, white, scale))
     pictures = [
-        steady(grey(zero, window(zero), scale)),
+        steady(grey(zero, window(zero), scale)) // COARSE * COARSE,
         outlined(plain, prediction, scale),
         outlined(plain, oracle, scale),
         errors(prediction, oracle, (DIM * plain).astype(np.uint8), scale, GREYS + n_classes),
     ]
     below = tiled([pictures])
-    heads = [_head(beat, frame, below.shape[-1], pictures[0].shape[-1]) for frame in taken]
+    heads = [
+        _head(beat, beat.moment(frame, every), below.shape[-1], pictures[0].shape[-1]) for frame in taken
+    ]
     return tiled([[np.stack(heads)], [below]], gap=0)
 
 
-def _head(beat: Beat, frame: int, width: int, tile: int) -> Picture:
+def _head(beat: Beat, moment: str, width: int, tile: int) -> Picture:
     """Two lines of text over a row."""
-    text = written(np.full((2 * LINE, width), BLACK, np.uint8), f"{beat.title}    {beat.moment(frame)}")
+    text = written(np.full((2 * LINE, width), BLACK, np.uint8), f"{beat.title}    {moment}")
     for i, heading in enumerate(HEADINGS):
         text = written(text, heading, (i * (tile + 3) + 3, LINE))
     return text

@@ -95,7 +95,7 @@ def run_section(run: Run, title: str) -> str:
         f'<section class="run" id="{html.anchor(run.name)}"><h3>{html.text(title)}</h3>',
         f'<p class="soft">{name}{html.text(line)} {html.link("runs", "All runs")}</p>',
         html.row([curves(run, "loss", "Loss"), curves(run, "dice", "Dice")]),
-        *(evaluation_part(evaluated) for evaluated in run.evaluations),
+        *(evaluation_part(each, moving=each is run.evaluations[0]) for each in run.evaluations),
         html.row([pattern_figure(pattern, name) for name, pattern in run.patterns.items()]),
         html.folded("Configuration", configuration(run)),
         "</section>",
@@ -136,8 +136,8 @@ def _curves(run: Run, column: str) -> Iterator[Curve]:
                 )
 
 
-def evaluation_part(evaluated: Evaluated) -> str:
-    """Scores per tissue with their intervals, and the picture."""
+def evaluation_part(evaluated: Evaluated, *, moving: bool) -> str:
+    """Scores per tissue with their intervals, and pictures; moving ones are large: one a run is enough."""
     table = score_table(evaluated.summary)
     scores = html.table(table) if table.rows else html.listed([table.title, *table.notes])
     picture = evaluated.picture
@@ -145,7 +145,7 @@ def evaluation_part(evaluated: Evaluated) -> str:
     return (
         scores
         + (html.image(picture, caption) if picture else "")
-        + heart_part(evaluated.summary, evaluated.movie)
+        + heart_part(evaluated.summary, evaluated.movie if moving else None)
     )
 
 

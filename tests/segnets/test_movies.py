@@ -18,7 +18,9 @@ from segnets.evaluate import EvaluateConfig, evaluate
 from segnets.models import MODELS
 from segnets.outputs import write_evaluation
 from segnets.pictures import MISSED_COLOUR, SPURIOUS_COLOUR, SWAPPED_COLOUR, upright
+from segnets.reports.collect import read_run
 from segnets.reports.heart_part import typical, volume_error
+from segnets.reports.run_part import run_section
 from tests.segnets.cardiac.known_heart import write_run
 from tests.segnets.test_reports import Page
 from tests.stores import write_cine_store
@@ -130,3 +132,13 @@ def test_pictures_of_stored_frames_are_upright(late, store):
     (case,) = (c for c in cases if f"subject {c.subject}, slice {c.slice}:" in beat.title)
     np.testing.assert_array_equal(upright(beat.oracle[2]), case.labels[2].T[::-1, ::-1])
     np.testing.assert_allclose(beat.fully_sampled, np.abs(case.image), rtol=1e-4, atol=1e-5)
+
+
+def test_a_second_evaluation_of_a_run_adds_no_second_movie(late):
+    run, result = late
+    write_evaluation(result, run / "evaluation" / "valid")
+    evaluated = read_run(run).evaluations
+    assert [one.movie is not None for one in evaluated] == [True, True]
+    assert run_section(read_run(run), "late").count("data:image/gif") == 1
+    beat = movies.show_beats(result)[0]
+    assert beat.es == 3 and [beat.moment(t, 2) for t in (0, 2, 4)] == ["0 ms  ED", "300 ms  ES", "600 ms"]
