@@ -7,9 +7,9 @@ python benchmarks/models.py --device cuda --out models-cuda.json --max-minutes 9
 Runs the step of the real training loop (masks, movements, forward, backward, optimiser, scores) on k-space of
 noise that lies on the device. Of cines every fourth line is kept, and "answer" is what a trained network
 does: one pass over all pixels. Every measurement has a process of its own and goes into the JSON file at
-once; what stands there is not measured again. Out of memory halves the batch. On a GPU every stage is measured
-plain, in bf16 and channels-last, and with torch.compile as well. On a CPU that others use, too, the processor
-time says more than the clock: OMP_NUM_THREADS=1.
+once; what stands there is not measured again. Out of memory halves the batch. On a GPU every stage is
+measured plain, in bf16 and channels-last, and with torch.compile as well. On a CPU that others use, too, the
+processor time says more than the clock: OMP_NUM_THREADS=1.
 """
 
 from __future__ import annotations

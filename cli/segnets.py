@@ -109,9 +109,7 @@ def train(model: str | None, run: str | None, pairs: tuple[str, ...], quiet: boo
     checked(check_choice, "model", model, MODELS | RECONSTRUCTORS)
     if "data" not in overrides:
         raise click.UsageError("--data is missing: the store to train on")
-    for one, other in (("mask", "rate"), ("mask", "lines"), ("lines", "rate")):
-        if one in overrides and other in overrides:
-            raise click.UsageError(f"--{one} decides what is sampled: leave out --{other}")
+    check_sampling(overrides)
     overrides["options"] = checked(parse_options, model_class(model).Config, pairs)
     checked(n_parameters, model, overrides["options"])  # builds the network, without room for its weights
     checked(TrainConfig.for_model, model, **overrides)  # wrong values show before a store is looked for
@@ -124,6 +122,13 @@ def train(model: str | None, run: str | None, pairs: tuple[str, ...], quiet: boo
     config = checked(TrainConfig.for_model, model, cine=store.n_frames > 0, **overrides)
     checked(describe, config, store)  # options that do not fit the store are usage errors
     finish_training(lambda: run_training(config, quiet=quiet), quiet)
+
+
+def check_sampling(flags: dict[str, Any]) -> None:
+    """Refuse two flags that each decide what is sampled."""
+    for one, other in (("mask", "rate"), ("mask", "lines"), ("lines", "rate")):
+        if flags.get(one) and flags.get(other):
+            raise click.UsageError(f"--{one} decides what is sampled: leave out --{other}")
 
 
 def resume_run(
@@ -218,6 +223,13 @@ def draw_mask(run_dir: Path) -> Path:
 @click.option(
     "--allow-seen", is_flag=True, help="Evaluate also on subjects of --data that RUN was trained on."
 )
+@click.option(
+    "--control",
+    type=click.Choice(("none", "mean-shape", "other-subject")),
+    default="none",
+    show_default=True,
+    help="Answer without information in place of RUN's: the training subjects' mean, or k-space of another.",
+)
 @batch_option
 @device_option
 @click.option(
@@ -243,8 +255,7 @@ def evaluate(
     are put side by side on the same slices, masks and noise, with paired differences per subject from the
     first one.
     """
-    if sum(map(bool, (rate, lines, flags["mask"]))) > 1:
-        raise click.UsageError("--mask, --lines and --rate each decide what is sampled: give one of them")
+    check_sampling({"rate": rate, "lines": lines, **flags})
     kept: list[dict[str, Any]] = [*({"rate": r} for r in rate), *({"lines": k} for k in lines)]
     if any(n is not None and n < 0 for n in noise) or any(not 0 < r <= 1 for r in rate):
         raise click.UsageError(f"noise must be >= 0 and rate must lie in (0, 1], got {noise} and {rate}")
@@ -320,6 +331,7 @@ def predict(run: str, out: Path, form: str | None, overwrite: bool, quiet: bool,
     """Apply the network in RUN to a store; write its label maps, or its images where it makes none."""
     if out.exists() and not overwrite:
         raise click.ClickException(f"{out} exists; choose another --out or replace it with --overwrite")
+    check_sampling(flags)
     from segnets import predict as module
     from segnets.evaluate import EvaluateConfig
 

@@ -136,6 +136,12 @@ def test_curriculum_goes_from_all_lines_to_any_number_down_to_one(store, tmp_pat
     )
 
 
+def test_without_a_curriculum_the_lines_are_there_from_the_start(store, tmp_path, masks):
+    begun = config("li-net", store, tmp_path, epochs=4, curriculum=False, lines=(5,), validate="none")
+    train(begun, quiet=True)
+    assert {lines for epoch in (2, 3) for lines in masks[epoch]} == {(5,) * N_FRAMES}
+
+
 def test_lines_are_what_is_trained_validated_and_tested_with(store, tmp_path, masks):
     begun = train(config("syn-net", store, tmp_path / "a", epochs=1), quiet=True)
     masks.clear()
