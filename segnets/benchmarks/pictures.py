@@ -171,6 +171,8 @@ def draw_curves(runs: Mapping[str, Path], path: Path, title: str) -> Path:
 
 def draw_figure(record: Record, path: Path) -> list[Path]:
     """Draw every figure of the table against the level or size that varies, published numbers dashed."""
+    from matplotlib.ticker import LogLocator, NullLocator
+
     curves = [(group, at) for group in groups(record) for at in range(len(record["figures"]))]
     shown = [c for c in curves if any(measured_points(record, row["id"], *c) for row in record["rows"])]
     if not shown:
@@ -188,7 +190,11 @@ def draw_figure(record: Record, path: Path) -> list[Path]:
                 draw_band(axes, record, row["id"], group, at, colour)
             if printed := published_points(record, row, group, at):
                 axes.plot(*zip(*printed, strict=True), color=colour, linestyle="--", linewidth=1, alpha=0.7)
-        axes.set_xscale(record.get("x_scale", "linear"))
+        if record.get("x_scale") == "log":
+            axes.set_xscale("log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+            axes.xaxis.set_major_formatter("{x:g}")
+            axes.xaxis.set_minor_locator(NullLocator())
         axes.set(title=group, xlabel=record["x_label"], ylabel=record["figures"][at]["label"])
         axes.grid(alpha=0.3)
     for axes in axes_of[len(shown) :]:
@@ -202,10 +208,17 @@ def draw_figure(record: Record, path: Path) -> list[Path]:
         bbox_to_anchor=(1 - 1.8 / figure.get_figwidth(), 0.5),
         fontsize=7,
         frameon=False,
-        title="ours; dashed: paper",
+        title="; ".join(key_of(record)),
         title_fontsize=7,
     )
     return [save(figure, path)]
+
+
+def key_of(record: Record) -> list[str]:
+    """Say what the curves are."""
+    printed_any = any(row["published"] for row in record["rows"])
+    bands = any(figure.get("spread") for figure in record["figures"])
+    return ["ours", *(["dashed: paper"] * printed_any), *(["band: std of subjects"] * bands)]
 
 
 def draw_band(axes: Axes, record: Record, row: str, group: str, at: int, colour: str) -> None:

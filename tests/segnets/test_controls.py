@@ -2,7 +2,9 @@
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
+from cli.segnets import main
 from mrsim.store import open_store
 from segnets.controls import mean_shape, partners, prepare
 from segnets.data import DataError
@@ -76,3 +78,10 @@ def test_still_slices_have_controls_too(tmp_path):
     assert set(np.unique(shape)) == {0, 1, 2, 3}
     with pytest.raises(ValueError, match="did you mean 'mean-shape'"):
         EvaluateConfig(control="mean-shap")
+
+
+def test_the_command_answers_with_a_control(tmp_path, store):
+    folder = write_run(tmp_path / "run", store)
+    result = CliRunner().invoke(main, ["evaluate", str(folder), "--control", "mean-shape", "--quiet"])
+    assert result.exit_code == 0, result.output
+    assert result.output.startswith("Control, mean-shape, in place of run")
