@@ -258,7 +258,7 @@ class DiSK(SegmentationModel):
         """
         grid = tuple(kspace.shape[2:])
         logits = self._at(grid_coordinates(grid, kspace.device), kspace, mask, samples)
-        return Output((logits.unflatten(2, grid),), (to_image(kspace),))
+        return Output((logits.reshape(*logits.shape[:2], *grid),), (to_image(kspace),))
 
     def learn(
         self, kspace: Tensor, mask: Tensor, labels: Tensor, samples: tuple[int, int] | None = None
@@ -284,7 +284,7 @@ class DiSK(SegmentationModel):
         values, coordinates, keep = acquired(kspace, mask, samples)
         values = scaled(values, keep, compress=self.config.compress)
         latents = self.encode(values, coordinates, sizes, keep)
-        chunks = points.split(self.config.chunk, dim=-2)
+        chunks = torch.split(points, self.config.chunk, dim=-2)
         return torch.cat([self._chunk(latents, some, sizes) for some in chunks], dim=1).transpose(1, 2)
 
     def _chunk(self, latents: Tensor, points: Tensor, sizes: tuple[int, int, int]) -> Tensor:
