@@ -81,7 +81,7 @@ def brute_force(n: int) -> float:
             line=np.arange(count), share=np.linspace(0, 0.1, count), phase=np.linspace(0, 0.1, count)
         )
         begin = time.process_time()
-        reference.acquire(scene, field, draw.table, sequence, timeline)
+        reference.acquire(scene, reference.settled(field, draw.table, sequence, 0), timeline)
         times.append(time.process_time() - begin)
     assert recipe.cine is not None
     beats = segments(sequence.matrix[0], recipe.cine.segment)

@@ -50,18 +50,19 @@ class Scan:
         moments = self._moments()
         tissues = self.scene.labels(moments, self.parts[1].box)
         gain = self.gain(moments)
-        samples: Complex | None = None
-        rest, of = np.zeros(0, np.complex64), None
+        always = self._at_rest(self.train.table.values, None) if self._settled else None
+        coils = 1 if self.parts[0].coils is None else len(self.parts[0].coils)
+        samples = np.zeros((self.timeline.line.size, coils, self.scene.plane.matrix[1]), np.complex64)
         for values, moment, repetitions in self._groups(moments.size):
-            if values is not of:  # a train in its steady state has one table for all of its repetitions
-                rest, of = self._at_rest(values), values
             rows = self.timeline.line[repetitions]
-            lines = self._lines(values, tissues[moment], gain[moment], rows, rest)
-            if samples is None:
-                samples = np.zeros((self.timeline.line.size, *lines.shape[1:]), np.complex64)
-            samples[repetitions] = lines
-        assert samples is not None
+            rest = self._at_rest(values, rows) if always is None else always[:, :, rows]
+            samples[repetitions] = self._lines(values, tissues[moment], gain[moment], rows, rest)
         return samples
+
+    @property
+    def _settled(self) -> bool:
+        """Whether all repetitions show the same magnetisation."""
+        return bool(self.train.sequence.preparation == "steady-state")
 
     def _moments(self) -> NDArray[np.float64]:
         """Phases of the grid of moments, a TR apart or a little less."""
@@ -72,7 +73,7 @@ class Scan:
         """Yield signals (tissue, frequency) at the echo, a moment, and the repetitions that have both."""
         moment = np.rint(self.timeline.phase * n_moments).astype(np.intp) % n_moments
         read = self.timeline.line >= 0
-        if self.train.sequence.preparation == "steady-state":
+        if self._settled:
             for m in np.unique(moment[read]).tolist():
                 yield self.train.table.values, m, np.flatnonzero(read & (moment == m))
             return
@@ -80,10 +81,12 @@ class Scan:
             if read[repetition]:
                 yield values, int(moment[repetition]), np.array([repetition])
 
-    def _at_rest(self, values: Complex) -> Complex:
-        """K-space (point, coil, ky, kx) of all spins but those of the box, at the points of a readout."""
+    def _at_rest(self, values: Complex, rows: Index | None) -> Complex:
+        """Rows (point, coil, row, kx) of k-space of all spins but those of the box."""
         axes = self.scene.axes()
-        return np.stack([at_rest(self.scene, self.parts, values * f, axes) for f in self.readout.factors])
+        return np.stack(
+            [at_rest(self.scene, self.parts, values * f, axes, rows) for f in self.readout.factors]
+        )
 
     def _lines(
         self,
@@ -96,11 +99,11 @@ class Scan:
         """Read `rows` (row, coil, kx) of k-space at one moment."""
         box = self.parts[1]
         in_x, in_y = self.scene.spins(box.box)
-        lines = np.zeros((rest.shape[1], rows.size, rest.shape[3]), np.complex64)
+        lines = np.zeros(rest.shape[1:], np.complex64)
         for factor, weight, still in zip(self.readout.factors, self.readout.weights, rest, strict=True):
             image = box.image(labels, values * factor, gain)
             moving = encode(image, (in_x.start, in_y.start), self.scene.axes(), rows)
-            lines += weight * (moving + still[:, rows])
+            lines += weight * (moving + still)
         return np.ascontiguousarray(lines.transpose(1, 0, 2))
 
 

@@ -61,10 +61,16 @@ def steady_frames(
     return np.stack(frames)
 
 
-def at_rest(scene: Scene, parts: tuple[Part, Part], values: Complex, axes: tuple[Axis, Axis]) -> Complex:
-    """K-space (coil, ky, kx) of all spins but those of the box of what moves."""
+def at_rest(
+    scene: Scene,
+    parts: tuple[Part, Part],
+    values: Complex,
+    axes: tuple[Axis, Axis],
+    rows: NDArray[np.intp] | None = None,
+) -> Complex:
+    """K-space (coil, ky, kx), or some of its rows, of all spins but those of the box of what moves."""
     whole, box = parts
     image = whole.image(scene.at_rest, values, np.ones(len(values), np.float32))
     in_x, in_y = scene.spins(box.box)
     image[:, in_x, in_y] = 0
-    return encode(image, (0, 0), axes)
+    return encode(image, (0, 0), axes, rows)

@@ -7,6 +7,7 @@ moments.
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -21,37 +22,44 @@ Real = NDArray[np.float64]
 Complex = NDArray[np.complex128]
 
 
-def acquire(
-    scene: Scene,
+def settled(
     field: NDArray[np.float32],
     tissues: TissueTable,
     sequence: Any,  # noqa: ANN401 - BalancedSsfp
-    timeline: Timeline,
-    *,
-    settle: int = 0,
-    readout: bool = True,
-) -> NDArray[np.complex64]:
-    """Play the train and read the lines of the timeline: (repetition, coil, kx), zeros where none is read.
+    repetitions: int,
+) -> Magnetisation:
+    """Play what comes before the first line of a scan: so many repetitions, after the preparation.
 
     field : (layer, x, y) [Hz] of all spins of the field of view
-    settle : repetitions before the first one of the timeline, for a train that begins in its steady state
-    readout : False has all samples of a line read at once, at the echo
     """
     m = Magnetisation(field.ravel().astype(np.float64), tissues, sequence)
     m.prepare()
-    for _ in range(settle if sequence.preparation == "steady-state" else sequence.dummies):
+    for _ in range(repetitions):
         m.repetition()
+    return m
+
+
+def acquire(
+    scene: Scene, m: Magnetisation, timeline: Timeline, *, readout: bool = True
+) -> NDArray[np.complex64]:
+    """Play on and read the lines of the timeline: (repetition, coil, kx), zeros where none is read.
+
+    readout : False has all samples of a line read at once, at the echo
+    """
+    sequence = m.sequence
     position = _positions(scene)
     (n_y, n_x), fov = scene.plane.matrix, scene.plane.fov
     kx = (np.arange(n_x) - n_x // 2) / fov[1]
     delay = sequence.dwell * (np.arange(n_x) - sequence.echo_sample) if readout else np.zeros(n_x)
     share = 1 / (np.prod(scene.cuts) * np.sqrt(n_y * n_x))
     samples = np.zeros((timeline.line.size, 1, n_x), np.complex64)
+    of_spin, painted = np.zeros(0, np.uint8), math.nan
     for i, (row, phase) in enumerate(zip(timeline.line.tolist(), timeline.phase.tolist(), strict=True)):
         if row < 0:
             m.repetition()
             continue
-        of_spin = scene.labels(phase, scene.whole).ravel()
+        if phase != painted:
+            of_spin, painted = scene.labels(phase, scene.whole).ravel(), phase
         ky = (row - n_y // 2) / fov[0]
         encoded = np.exp(-2j * np.pi * (kx[:, None] * position[0] + ky * position[1]))
         samples[i, 0] = share * (encoded * m.repetition(sequence.te + delay, of_spin)).sum(axis=1)

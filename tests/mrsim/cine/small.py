@@ -1,4 +1,4 @@
-"""A small gated scan of a beating heart: 16 x 16 pixels, two beats, a field of tens of hertz."""
+"""A small gated scan of a beating heart: 12 x 12 pixels, one beat, a field of tens of hertz."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from mrsim.sequences.bssfp import BalancedSsfp
 from phantoms.cardiac import Cardiac
 from phantoms.tissues import tissue_table
 
-N, N_FRAMES, SEGMENT = 16, 20, 8
+N, N_FRAMES, SEGMENT = 12, 20, 12
 TISSUES = tissue_table("cardiac-1.5T")
 SEQUENCE = BalancedSsfp(
     te=1.1e-3,
