@@ -67,7 +67,8 @@ class EvaluateConfig:
         check(self.noise is None or 0 <= self.noise < math.inf, "noise", "be >= 0", self.noise)
         check(self.rate is None or 0 < self.rate <= 1, "rate", "lie in (0, 1]", self.rate)
         check(self.lines is None or self.lines >= 1, "lines", "be at least 1", self.lines)
-        check(self.rate is None or self.lines is None, "rate", "be left out where lines are given", self.rate)
+        one = self.rate is None or self.lines is None or bool(self.sampling)
+        check(one, "rate", "be left out where lines are given", self.rate)
         if self.phase is not None:
             check_choice("phase", self.phase, PHASES)
         check(self.inu is None or 0 <= self.inu < 2, "inu", "lie in [0, 2)", self.inu)
@@ -76,7 +77,7 @@ class EvaluateConfig:
     def for_run(self, run: RunConfig, source: str | Path) -> EvaluateConfig:
         """Fill in from the run at `source` what was left open; `rate` becomes what is really sampled.
 
-        DataError where a network with its own pattern is to sample otherwise.
+        DataError where a network with its own pattern is to sample otherwise, and for too many lines.
         """
         train = run.train
         chosen = self.rate is not None or self.lines is not None
@@ -84,7 +85,10 @@ class EvaluateConfig:
         wanted = rate = self.rate
         if self.lines is not None:
             n_ky = run.shape[0]
-            check(self.lines <= n_ky, "lines", f"be at most the {n_ky} of the images", self.lines)
+            if self.lines > n_ky:
+                raise DataError(
+                    f"lines must be at most the {n_ky} that {source} was trained on, got {self.lines}"
+                )
             wanted = rate = self.lines / n_ky
         sampling = MASK if mask else LINES
         if model_class(train.model).configure(train.options).samples_itself:
@@ -100,7 +104,6 @@ class EvaluateConfig:
             noise=train.noise[0] if self.noise is None else self.noise,
             inu=train.inu if self.inu is None else self.inu,
             rate=train.rate[0] if rate is None else rate,
-            lines=None,
             mask=mask,
             batch_size=max(1, self.batch_size // max(1, run.n_frames)),
             phase=train.phase if self.phase is None else self.phase,
@@ -162,11 +165,33 @@ def check_fit(source: str | Path, run: RunConfig, store: Store, config: Evaluate
             f"{source} was trained on {kinds[bool(run.n_frames)]}, "
             f"but {store.path} holds {kinds[bool(store.n_frames)]}"
         )
+    check_grid(source, run, store, config)
     if config.sampling == LINES:
         try:
             config.line_rule(image_shape(store, config.crop)[0], run.train.n_center).count(config.rate or 1.0)
         except ValueError as error:
             raise DataError(str(error)) from None
+
+
+def check_grid(source: str | Path, run: RunConfig, store: Store, config: EvaluateConfig) -> None:
+    """Raise DataError for another grid than the training's where network or lines hang on it."""
+    here, there = (store.n_frames, *image_shape(store, config.crop)), (run.n_frames, *run.shape)
+    network = model_class(run.train.model)
+    own_pattern = network.configure(run.train.options).samples_itself
+    first = 3 - max(network.fixed_axes, 2 * own_pattern)
+    if here[first:] != there[first:]:
+        wanted, got = (" x ".join(map(str, grid[first:])) for grid in (there, here))
+        axes = ("frames x ky x kx", "ky x kx")[first]
+        raise DataError(
+            f"{source} answers on the grid alone that it was trained on, {wanted} ({axes}), "
+            f"but {store.path} has {got}"
+        )
+    if config.lines is not None and here[1] != there[1]:
+        raise DataError(
+            f"lines must be given as a rate where images have another size than those of {source}: "
+            f"{store.path} has {here[1]} phase encodes, not {there[1]}, so {config.lines} lines are a rate of "
+            f"{config.lines / here[1]:.4g}"
+        )
 
 
 def seen_subjects(run: RunConfig, store: Store, split: str) -> tuple[int, ...]:

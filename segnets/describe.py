@@ -149,6 +149,8 @@ def check_frames(config: TrainConfig, store: Store) -> None:
         )
     if config.window and not cls.windows:
         raise DataError(f"window must be 0 for {config.model}, which needs whole series, got {config.window}")
+    if config.window and not store.n_frames:
+        raise DataError(f"window must be 0 for the single images of {store.path}, got {config.window}")
     if config.window > store.n_frames:
         what = f"be at most the {store.n_frames} frames of {store.path}"
         raise DataError(f"window must {what}, got {config.window}")

@@ -83,6 +83,7 @@ class SegmentationModel(nn.Module):
     recipe: ClassVar[Recipe] = Recipe()
     cine: ClassVar[Recipe | None] = None  # of series of frames; None = it takes none
     windows: ClassVar[bool] = False  # whether it may train on some frames of a series
+    fixed_axes: ClassVar[int] = 0  # last ones of [frame,] y, x whose sizes must stay those of the training
     stages: ClassVar[tuple[Stage, ...]] = (Stage(name="train"),)
     fine_tuning: ClassVar[tuple[Stage, ...]] = ()  # of a trained network; () = its last stage once more
 

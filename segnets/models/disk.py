@@ -210,6 +210,7 @@ class DiSK(SegmentationModel):
         "disk", Stage(name="train", run="learn", inputs=("kspace", "mask", "labels", "samples"))
     )
     cine = read_cine("disk")
+    fixed_axes = 3  # coordinates and their frequencies are relative to the grid
 
     def __init__(self, config: DiskConfig | None = None) -> None:
         super().__init__()

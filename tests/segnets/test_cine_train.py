@@ -199,6 +199,8 @@ def test_series_networks_and_still_stores_do_not_mix_in_silence(store, tmp_path)
     still = str(write_test_store(tmp_path / "still.zarr", 4, 2, SHAPE))
     with pytest.raises(DataError, match=r"dims must be 2 for .*, got 3"):
         describe(config("syn-net", still, tmp_path, options={"dims": 3}), open_store(still))
+    with pytest.raises(DataError, match=r"window must be 0 for the single images of .*, got 4"):
+        describe(config("syn-net", still, tmp_path, window=4), open_store(still))
     done = train(config("syn-net", store, tmp_path / "run", epochs=1), quiet=True)
     with pytest.raises(
         DataError, match=r"was trained on series of frames, but .* holds still images|tells apart"
@@ -206,6 +208,39 @@ def test_series_networks_and_still_stores_do_not_mix_in_silence(store, tmp_path)
         from segnets.predict import predict
 
         predict(done, EvaluateConfig(data=still))
+
+
+@pytest.fixture(scope="module")
+def other_grid(tmp_path_factory):
+    """Other hearts in 32 x 28 pixels and 9 frames."""
+    return str(write_cine_store(tmp_path_factory.mktemp("other") / "hearts.zarr", 4, 1, (32, 28), 9))
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes"),
+    [("li-net", r"24 x 20 \(ky x kx\), but .* has 32 x 28"), ("disk", r"6 x 24 x 20 .* has 9 x 32 x 28")],
+)
+def test_networks_of_one_grid_refuse_another(name, sizes, store, other_grid, tmp_path):
+    """DiSK would answer: with the frequencies of another grid, and so nonsense."""
+    from segnets.predict import predict
+
+    n_epochs = len(model_class(name).stages)
+    done = train(config(name, store, tmp_path, epochs=n_epochs, validate="none"), quiet=True)
+    with pytest.raises(DataError, match=sizes):
+        predict(done, EvaluateConfig(data=other_grid))
+
+
+def test_numbers_of_lines_are_never_those_of_another_grid(store, other_grid, tmp_path):
+    """6 of 24 lines as a share would be 8 of 32."""
+    from segnets.predict import predict
+
+    done = train(config("syn-net", store, tmp_path, epochs=1, validate="none"), quiet=True)
+    with pytest.raises(DataError, match=r"has 32 phase encodes, not 24, so 6 lines are a rate of 0.1875"):
+        predict(done, EvaluateConfig(data=other_grid, lines=6))
+    assert predict(done, EvaluateConfig(data=other_grid, rate=6 / 32)).labels.shape[1:] == (9, 32, 28)
+    assert predict(done, EvaluateConfig(lines=6)).source["lines"] == 6
+    with pytest.raises(DataError, match=r"lines must be at most the 24 that .* was trained on, got 25"):
+        predict(done, EvaluateConfig(lines=25))
 
 
 def test_crop_is_part_of_the_run_and_its_maps_stay_in_place(store, tmp_path):
