@@ -71,6 +71,9 @@ def condition_figures(bench: Bench, condition: Mapping[str, Any], found: Found) 
     if not runs:
         return ""
     picture = shown(bench.home / f"pictures-{condition['id']}.png", CAPTIONS[bench.record["shows"]])
+    picture += shown(
+        bench.home / f"codes-{condition['id']}.png", "Latent codes of subjects under many masks."
+    )
     patterns = [pattern_figure(run.patterns["pattern"], label) for label, run in runs.items() if run.patterns]
     return (
         f"<h3>{html.text(condition['label'])}</h3>{picture}"
