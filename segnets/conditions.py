@@ -189,8 +189,8 @@ def check_grid(source: str | Path, run: RunConfig, store: Store, config: Evaluat
     if config.lines is not None and here[1] != there[1]:
         raise DataError(
             f"lines must be given as a rate where images have another size than those of {source}: "
-            f"{store.path} has {here[1]} phase encodes, not {there[1]}, so {config.lines} lines are a rate of "
-            f"{config.lines / here[1]:.4g}"
+            f"{store.path} has {here[1]} phase encodes, not {there[1]}, so {config.lines} lines are a "
+            f"rate of {config.lines / here[1]:.4g}"
         )
 
 

@@ -149,6 +149,9 @@ def check_frames(config: TrainConfig, store: Store) -> None:
         )
     if config.window and not cls.windows:
         raise DataError(f"window must be 0 for {config.model}, which needs whole series, got {config.window}")
+    if config.options.get("circular") and (config.window or not store.n_frames):
+        what = f"windows of {config.window} frames" if config.window else f"the single images of {store.path}"
+        raise DataError(f"circular must be false for {what}, which are no whole beat, got true")
     if config.window and not store.n_frames:
         raise DataError(f"window must be 0 for the single images of {store.path}, got {config.window}")
     if config.window > store.n_frames:

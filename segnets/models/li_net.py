@@ -63,6 +63,7 @@ class LiNetConfig(SynNetConfig):
         for name in ("weight_full", "weight_same", "weight_ce"):
             value = getattr(self, name)
             check(0 <= value < math.inf, name, "be zero or positive", value)
+        check(not self.circular, "circular", "be false, LI-net decodes whole series", self.circular)
         check(not self.aux_recon, "aux_recon", "be false, LI-net makes no image", self.aux_recon)
 
     @property

@@ -32,6 +32,7 @@ class SynNetConfig(ModelConfig):
 
     dims: int = 2  # 2 single images, 3 series of frames
     width: int = 0  # channels of the first level: width, 2, 4, 8 times it; 0 = 64 for images, 32 for series
+    circular: bool = False  # convolutions of series go round the beat; else the frames are padded with zeros
     aux_recon: bool = False  # a second head that makes the fully sampled image, with its squared error
 
     def __post_init__(self) -> None:
@@ -69,8 +70,9 @@ class SynNet(SegmentationModel):
         super().__init__()
         config = config or SynNetConfig()
         self.config = config
-        self.encoder = Encoder(2, config.widths, config.dims)
-        self.decoder = Decoder(config.widths, config.dims, skip=True)
+        circular = config.circular and config.dims == 3
+        self.encoder = Encoder(2, config.widths, config.dims, circular=circular)
+        self.decoder = Decoder(config.widths, config.dims, skip=True, circular=circular)
         self.head = CONV[config.dims](config.widths[0], config.n_classes, 1)
         self.image_head = CONV[config.dims](config.widths[0], 2, 1) if config.aux_recon else None
         self.apply(he_normal_any)

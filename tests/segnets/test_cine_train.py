@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from cli.segnets import main
 from mrsim.store import open_store
+from segnets.blocks.frames_unet import CircularConv3d
 from segnets.checkpoint import load_model
 from segnets.conditions import EvaluateConfig, batch_of
 from segnets.config import TrainConfig
@@ -105,6 +106,14 @@ def test_a_run_on_series_resumes_to_the_same_bits_inside_any_stage(name, store, 
     assert_same_run(tmp_path / "killed", whole)
 
 
+def test_options_of_series_come_from_the_command(store, tmp_path):
+    """The command builds the network once before it has seen that the store holds series."""
+    tiny = ["--set", "width=2", "--set", "circular=true", "--epochs", 1, "--quiet"]
+    run("train", "syn-net", "--data", store, "--out", tmp_path, *tiny)
+    model = load_model(tmp_path)[0]
+    assert sum(isinstance(module, CircularConv3d) for module in model.modules()) == 14
+
+
 @pytest.fixture
 def masks(monkeypatch):
     """Epoch -> (sample, frame) numbers of lines that training has drawn."""
@@ -181,6 +190,8 @@ def test_windows_of_frames_train_syn_net_and_no_other(store, tmp_path, monkeypat
     assert shapes == {4}
     with pytest.raises(DataError, match="window must be 0 for li-net, which needs whole series, got 4"):
         describe(config("li-net", store, tmp_path, window=4), open_store(store))
+    with pytest.raises(DataError, match="circular must be false for windows of 4 frames"):
+        describe(config("syn-net", store, tmp_path, window=4, options={"circular": True}), open_store(store))
     with pytest.raises(DataError, match=r"window must be at most the 6 frames of .*, got 7"):
         describe(config("syn-net", store, tmp_path, window=7), open_store(store))
 

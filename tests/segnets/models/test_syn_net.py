@@ -67,6 +67,17 @@ def test_frames_are_transformed_one_by_one_and_pooled_in_space_only():
     torch.testing.assert_close(whole.image[:, 0, 3], x.real)
 
 
+@pytest.mark.parametrize("circular", [True, False])
+def test_circular_syn_net_knows_no_first_frame(circular):
+    """A beat that begins with another frame has the same classes, beginning with that frame."""
+    model = small("syn-net", dims=3, width=2, aux_recon=False, circular=circular).eval()
+    kspace = torch.randn(1, 2, 7, 16, 24)
+    with torch.no_grad():
+        there, here = (model(k, k[:, :1]).segmentation for k in (kspace, kspace.roll(3, dims=2)))
+    assert torch.allclose(here, there.roll(3, dims=2), atol=1e-5) == circular
+    assert count("syn-net", dims=3, circular=circular) == 5_431_460
+
+
 def test_syn_net_may_also_learn_the_image():
     model, batch = small("syn-net", aux_recon=True), noise_batch()
     output, loss = run_stage(model, type(model).stages[0], batch)
