@@ -61,8 +61,10 @@ def _nifti(stem: Path, case: Case, _recipe: Mapping[str, Any], _contrast: str) -
     if case.affine is None:
         raise StoreError(f"case {case.index} does not say where it lies, which NIfTI has to: take npz")
     image, labels = stem.with_name(f"{stem.name}.nii.gz"), stem.with_name(f"{stem.name}-labels.nii.gz")
-    write_nifti(image, np.abs(case.image).astype(np.float32), case.affine)
-    write_nifti(labels, case.labels, case.affine)
+    times = np.atleast_1d(case.coords.get("frame_time", 0.0))
+    interval = float(times[1] - times[0]) if case.n_frames > 1 and np.isfinite(times).all() else 0.0
+    write_nifti(image, np.abs(case.image).astype(np.float32), case.affine, interval=interval)
+    write_nifti(labels, case.labels, case.affine, interval=interval)
     return [image, labels]
 
 
@@ -79,6 +81,10 @@ def _npz(stem: Path, case: Case, _recipe: Mapping[str, Any], _contrast: str) -> 
 def _mrd(stem: Path, case: Case, recipe: Mapping[str, Any], contrast: str) -> list[Path]:
     from mrsim.files.mrd import write_mrd
 
+    if case.n_frames:
+        raise StoreError(
+            f"case {case.index} is a cine, whose lines MRD would have to time one by one: take nifti or npz"
+        )
     path = stem.with_name(f"{stem.name}.mrd")
     write_mrd(path, scan_of_case(case, recipe, contrast))
     return [path]

@@ -8,6 +8,7 @@ from click.testing import CliRunner
 
 from cli.mrsim import main
 from mrsim.generate import generate
+from mrsim.recipe import load_recipe
 from mrsim.store import open_store
 from tests.mrsim.tiny import tiny_recipe
 from tests.stores import write_test_store
@@ -75,3 +76,19 @@ def test_what_cannot_be_exported_is_one_sentence(store, tmp_path):
     assert "case 0 does not say how it was scanned" in said
     assert "did you mean 'mrd'" in run(store, "--format", "mrdd", code=2)
     assert "cases must lie in 0 to 3, got 9" in run(store, "--cases", "9", code=2)
+
+
+def test_a_cine_is_a_nifti_file_of_four_axes(tmp_path):
+    recipe = load_recipe(
+        "cardiac-cine-80", subjects=(2,), matrix=(62, 70), fov=(0.3348, 0.378), crop=(28, 30), n_frames=3
+    )
+    generate(recipe, tmp_path / "cine.zarr")
+    assert "1 cases, 2 files" in run(tmp_path / "cine.zarr", "--out", tmp_path)
+    case = open_store(tmp_path / "cine.zarr").case(0)
+    image, labels = (nibabel.load(tmp_path / f"case-00000{s}.nii.gz") for s in ("", "-labels"))
+    np.testing.assert_allclose(image.get_fdata()[:, :, 0].T, np.abs(case.image), rtol=1e-6)
+    np.testing.assert_array_equal(labels.get_fdata()[:, :, 0].T, case.labels)
+    assert image.header.get_zooms() == pytest.approx((5.4, 5.4, 8, case.coords["rr"] / 3))
+    assert "take nifti or npz" in run(
+        tmp_path / "cine.zarr", "--out", tmp_path, "--format", "mrd", "--quiet", code=1
+    )
