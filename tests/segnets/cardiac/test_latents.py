@@ -64,7 +64,8 @@ def test_the_picture_of_neighbours_is_the_same_every_time(clouds):
 def test_a_sketch_keeps_distances():
     """Standard deviation of a squared distance is sqrt(2 / n) of it; of a distance half of that."""
     rng = np.random.default_rng(2)
-    codes = rng.normal(size=(12, 50_000)).astype(np.float32)
+    level = np.arange(12)[:, None]  # all features together higher or lower: without signs these would add up
+    codes = (rng.normal(size=(12, 50_000)) + level).astype(np.float32)
     short = latents.sketch(codes, 8192)
     assert short.shape == (12, 8192)
     ratio = latents.distance_by(short, np.arange(12) // 12)[0]
