@@ -176,7 +176,7 @@ class Heart:
         return (points.min(axis=1) - ROW) * MM, (points.max(axis=1) + ROW) * MM
 
     def _spread(self, phases: Array) -> list[float]:
-        """Moments from the least to the most contracted of `phases`; shapes between them lie between theirs."""
+        """Moments from the least to the most contracted of `phases`; other shapes lie between theirs."""
         c = self.contraction(phases)
         levels = np.linspace(c.min(), c.max(), 9)
         nearest = np.abs(c[:, None] - levels).argmin(axis=0)
