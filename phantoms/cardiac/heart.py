@@ -180,7 +180,7 @@ class Heart:
         c = self.contraction(phases)
         levels = np.linspace(c.min(), c.max(), 9)
         nearest = np.abs(c[:, None] - levels).argmin(axis=0)
-        return np.unique(phases[nearest]).tolist()
+        return [float(phase) for phase in np.unique(phases[nearest])]
 
     def _still(self, x: Array, y: Array, z: Array, breath: float) -> Array:
         """Paint everything but the heart."""
