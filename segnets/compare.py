@@ -142,6 +142,10 @@ def _notes(comparison: Comparison) -> tuple[str, ...]:
         several = ", p adjusted after Holm" if len(comparison.tests) > 1 else ""
         notes.append(f"Differences are paired by subject; {comparison.tests[0].note}{several}.")
     warnings = [f"{e.name}: {e.warning}" for e in comparison.evaluations if e.warning]
+    draws = [e.config.draws(e.run.train.n_center) for e in comparison.evaluations]
+    if len(set(draws)) > 1:
+        each = "; ".join(f"{name}: {how}" for name, how in zip(comparison.names, draws, strict=True))
+        warnings.append(f"NOT THE SAME SAMPLES, each network is tested as it was trained: {each}.")
     return (*warnings, *notes, *([first.data_note] if first.data_note else []))
 
 

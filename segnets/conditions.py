@@ -129,6 +129,14 @@ class EvaluateConfig:
         inu = f", non-uniformity {100 * self.inu:g} %" if self.inu else ""
         return f"noise {100 * (self.noise or 0):g} %{inu}, {sampled}"
 
+    def draws(self, n_center: int) -> str:
+        """Say in words how lines and phases are drawn, of which the rate says nothing."""
+        phase = f"phase {self.phase}"
+        if self.sampling != LINES or self.rate == 1:
+            return phase
+        centre = f"{n_center} central" + (f" from {self.center_from} on" if self.center_from else "")
+        return f"{self.density} lines, {centre}, {phase}"
+
     def pattern(self, shape: tuple[int, int]) -> Pattern | None:
         """Return the one mask of all slices of a store, (ky, kx) or (ky, 1); None where lines are drawn.
 

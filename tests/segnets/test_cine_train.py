@@ -13,10 +13,12 @@ from cli.segnets import main
 from mrsim.store import open_store
 from segnets.blocks.frames_unet import CircularConv3d
 from segnets.checkpoint import load_model
+from segnets.compare import compared, comparison_table
 from segnets.conditions import EvaluateConfig, batch_of
 from segnets.config import TrainConfig
 from segnets.data import DataError, Undersampling, read_cases
 from segnets.describe import describe
+from segnets.evaluate import evaluate
 from segnets.masks import Lines
 from segnets.models import MODELS, RECONSTRUCTORS, model_class
 from segnets.session import Session
@@ -252,6 +254,20 @@ def test_numbers_of_lines_are_never_those_of_another_grid(store, other_grid, tmp
     assert predict(done, EvaluateConfig(lines=6)).source["lines"] == 6
     with pytest.raises(DataError, match=r"lines must be at most the 24 that .* was trained on, got 25"):
         predict(done, EvaluateConfig(lines=25))
+
+
+def test_a_comparison_says_where_masks_and_phases_are_not_the_same(store, tmp_path):
+    """At one number of lines Syn-net and DiSK have masks and phases of their own, unless they are told."""
+    runs = [
+        train(config(name, store, tmp_path / name, epochs=1, validate="none"), quiet=True)
+        for name in ("syn-net", "disk")
+    ]
+    syn, disk = (evaluate(path, EvaluateConfig(lines=9)) for path in runs)
+    assert "NOT THE SAME" not in comparison_table(compared([syn, syn])).markdown()
+    printed = comparison_table(compared([syn, disk])).markdown()
+    assert "NOT THE SAME SAMPLES" in printed
+    assert "syn-net: ktfocuss lines, 2 central from 8 on, phase sinusoid" in printed
+    assert "disk: gaussian lines, 0 central, phase bumps" in printed
 
 
 def test_crop_is_part_of_the_run_and_its_maps_stay_in_place(store, tmp_path):
