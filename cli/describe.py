@@ -85,6 +85,8 @@ def _timing(store: Store) -> list[tuple[str, str]]:
     te, tr = (store.coords[name].reshape(store.n_cases, -1).T / MS for name in ("te", "tr"))
     return [
         (name, f"TE {e.min():.1f} to {e.max():.1f} ms, TR {r.min():.5g} to {r.max():.5g} ms")
+        if math.isfinite(e.sum() + r.sum())  # imported data may not say
+        else (name, "TE and TR unknown")
         for name, e, r in zip(store.contrasts or ("timing",), te, tr, strict=True)
     ]
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+from cli.describe import store_text
 from cli.segnets_import import import_data
 from mrsim.plane import upright
 from mrsim.store import open_store
@@ -185,6 +186,7 @@ def test_acdc_numbers_the_classes_its_own_way(tmp_path):
             seen = np.abs(upright(case.image[frame], "axial"))
             np.testing.assert_allclose(seen, (image[:, :, 2, of_file].T - low) / (high - low), atol=2e-6)
     assert store.attrs["subjects"]["101"] == {"name": "patient101", "frames": [1, 4], "group": "DCM"}
+    assert "TE and TR unknown" in store_text(store)
 
 
 def test_other_pixels_are_resampled_and_areas_stay(tmp_path):
