@@ -20,7 +20,7 @@ from mrsim.cine.oracle import Answers, answers, crop_around, over_cycle, within
 from mrsim.cine.readout import readout
 from mrsim.cine.scene import Box, Scene, cropped, full_plane
 from mrsim.cine.steady import SignalTable, Train, signal_table, tabulated
-from mrsim.draws import SubjectDraw, generator
+from mrsim.draws import SUBJECT_KEY, SubjectDraw, generator
 from mrsim.fields import COILS, CoilMaps, FieldMap
 from mrsim.noise import add_noise
 from mrsim.recipe import Recipe
@@ -30,7 +30,7 @@ from phantoms.cardiac.names import LV_BLOOD, RV_BLOOD
 from phantoms.phantom import PhantomSource
 
 Arrays = dict[str, NDArray[Any]]
-CINE_STREAM = 3  # third word of the counter of what a case's beats and field drift are drawn from
+CINE_STREAM = 3  # from here on: third words of the counter of a slice's beats and field drift
 MIDDLE = 0.2  # phase at which the body is looked at for its field: between the ends of the motion
 
 
@@ -123,15 +123,16 @@ def simulate_slice(recipe: Recipe, draw: SubjectDraw, subject: Subject, number: 
     )
     parts = (whole, box)
     if spec.mode == "gated":
-        kspace = _gated(recipe, draw, sequence, scene, parts, table, case).frames(spec.n_frames, crop)
+        kspace = _gated(recipe, draw, sequence, scene, parts, table, number).frames(spec.n_frames, crop)
     else:
-        signals = _signals(recipe, draw, sequence, table, case)
+        signals = _signals(recipe, draw, sequence, table, number)
         kspace = steady_frames(scene, parts, moving, signals, gains(recipe, heart, scene.phases), crop)
     return stored(recipe, subject, plane, found, crop, kspace, case)
 
 
-def _generator(recipe: Recipe, case: int) -> np.random.Generator:
-    return generator(recipe.seed, case, CINE_STREAM)
+def _generator(recipe: Recipe, draw: SubjectDraw, number: int) -> np.random.Generator:
+    """Of the subject, so that its slices are the same alone and among others."""
+    return generator(recipe.seed, SUBJECT_KEY + draw.subject, CINE_STREAM + number)
 
 
 def _signals(
@@ -139,14 +140,14 @@ def _signals(
     draw: SubjectDraw,
     sequence: Any,  # noqa: ANN401 - BalancedSsfp
     table: SignalTable,
-    case: int,
+    number: int,
 ) -> list[NDArray[np.complex64]]:
     """Signals (tissue, frequency) of each frame, whose field may be shifted."""
     spec = recipe.cine
     assert spec is not None
     if not spec.b0_drift:
         return [table.values] * spec.n_frames
-    shifts = spec.b0_drift * _generator(recipe, case).standard_normal(spec.n_frames)
+    shifts = spec.b0_drift * _generator(recipe, draw, number).standard_normal(spec.n_frames)
     count = table.values.shape[1]
     return [tabulated(draw.table, sequence, table.first + f, count).values for f in shifts.tolist()]
 
@@ -158,12 +159,13 @@ def _gated(
     scene: Scene,
     parts: tuple[Part, Part],
     table: SignalTable,
-    case: int,
+    number: int,
 ) -> Scan:
     """Lay out the gated scan of a slice, with beats as they are drawn."""
     spec, rr, n_lines = recipe.cine, scene.heart.case.rr, sequence.matrix[0]
     assert spec is not None
-    beats = drawn_beats(segments(n_lines, spec.segment), rr, spec.rr_variation, _generator(recipe, case))
+    rng = _generator(recipe, draw, number)
+    beats = drawn_beats(segments(n_lines, spec.segment), rr, spec.rr_variation, rng)
     return Scan(
         scene=scene,
         parts=parts,

@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 
 from mrsim.cine.scene import Scene, full_plane
+from mrsim.cine.simulation import prepare, simulate_subject
 from mrsim.cine.steady import steady_state
-from mrsim.generate import generate
+from mrsim.generate import draw_all, generate
 from mrsim.recipe import load_recipe, recipe_for
+from mrsim.sources import source_of
 from mrsim.store import open_store
 from phantoms.cardiac import Cardiac
 from phantoms.cardiac.heart import pixel_oracle
@@ -150,7 +152,20 @@ def test_bytes_depend_neither_on_workers_nor_on_interruptions(tmp_path):
     assert np.isfinite(here.kspace([0, 3])).all()
 
 
-@pytest.mark.parametrize("change", [{"b0_drift": 20.0}, {"inflow": 0.1}, {"breathing": 2.0}])
+@pytest.mark.parametrize("change", [{"b0_drift": 20.0}, {"mode": "gated", "rr_variation": 0.1}])
+def test_a_subject_is_the_same_alone_and_among_others(change):
+    def subject(number, subjects):
+        recipe = small(subjects=subjects, n_frames=2, b0="off", **change)
+        source = source_of(recipe)
+        draw = draw_all(recipe, source)[subjects.index(number)]
+        return simulate_subject(recipe, draw, prepare(recipe, source, draw))["kspace"]
+
+    alone, among = subject(3, (3,)), subject(3, (0, 3))
+    assert np.array_equal(alone, among)
+    assert not np.array_equal(alone[0], alone[1])
+
+
+@pytest.mark.parametrize("change", [{"b0_drift": 50.0}, {"inflow": 0.1}, {"breathing": 2.0}])
 def test_options_change_what_they_name(crops, tmp_path, change):
     changed = generate(small("cardiac-cine-80", coils=2, subjects=(3,), **change), tmp_path / "changed.zarr")
     before, after = crops.case(2), changed.case(0)
