@@ -7,16 +7,19 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mrsim.plane import OVERRUN
 from mrsim.recipe_parts import Contrast, PhantomSpec, SliceSpec, SplitSpec
 from mrsim.sequences import ALIASES, sequence_class
 from mrsim.slices import AUTO, HEART, MID, SLICE_SETS, selected, slice_set, what_slices_may_be
 from mrsim.sources import content_hash, subjects_of
+from phantoms.cardiac.source import FOV as CARDIAC_FOV
 from phantoms.names import known
 
 if TYPE_CHECKING:
     from mrsim.recipe import Recipe
 
 MOST_SLICES = 16  # of a short-axis stack
+LONGEST_SEGMENT = 0.17  # [s] beats last 0.34 s and more: 105 a minute, the shortest 0.6 of the mean
 TEST_OF_FIVE = (1, 3)  # CRDN's split by slice: numbers modulo 5 of the test slices
 
 
@@ -102,11 +105,34 @@ def check_cine(recipe: Recipe) -> None:
             "slices must be mid or a count such as 11 for a cine, whose stack follows the heart, "
             f"got {recipe.slices.select!r}"
         )
+    if recipe.slices.positions:
+        raise ValueError(
+            "positions must not be given for a cine, whose stack follows the heart, "
+            f"got {len(recipe.slices.positions)} of them"
+        )
     if recipe.split.by == "slice":
         raise ValueError("split must be by subject for a cine, got 'slice'")
+    _check_reach(recipe)
     for side, size, name in zip(recipe.cine.crop, recipe.sequence.matrix, "yx", strict=False):
         if side > size:
             raise ValueError(f"crop must fit into the matrix along {name}, {size} pixels, got {side}")
+
+
+def _check_reach(recipe: Recipe) -> None:
+    """ValueError where the body would fold over, or a line be read too seldom to see the heart move."""
+    width, fov = CARDIAC_FOV[0], recipe.sequence.fov[0]
+    if fov < width - 2 * OVERRUN:
+        raise ValueError(
+            f"fov must cover the body along y, up to {width * 1e3:.1f} mm wide, for a cine, which does not "
+            f"fold, got {fov * 1e3:.1f} mm"
+        )
+    assert recipe.cine is not None
+    lasts = recipe.cine.segment * recipe.sequence.tr
+    if recipe.cine.mode == "gated" and lasts > LONGEST_SEGMENT:
+        raise ValueError(
+            f"segment must last at most {LONGEST_SEGMENT * 1e3:.0f} ms, half of the shortest beat, for a gated "
+            f"cine, got {recipe.cine.segment} lines of {recipe.sequence.tr * 1e3:.4g} ms"
+        )
 
 
 def with_contrasts(

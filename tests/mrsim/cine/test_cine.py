@@ -214,6 +214,13 @@ def test_the_shipped_recipes_are_those_of_the_papers():
         ({"tissues": "brainweb-1.5T"}, "tissues must be those of the field strength"),
         ({"rr_variation": 0.1}, "rr_variation must be 0 in the ideal mode, got 0.1"),
         ({"mode": "gated", "b0_drift": 1.0}, "b0_drift must be 0 in the gated mode, got 1.0 Hz"),
+        ({"classes": "head"}, "classes must be those of the table for the phantom cardiac, got 'head'"),
+        ({"positions": (0.0,)}, "positions must not be given for a cine"),
+        (
+            {"fov": (0.3, 0.3744), "te": 1.3e-3},
+            "fov must cover the body along y, up to 336.6 mm wide, for a cine",
+        ),
+        ({"mode": "gated", "segment": 150}, "segment must last at most 170 ms, half of the shortest beat"),
         ({"preparation": "half-alpha"}, "preparation must be steady-state for a cine of mode ideal"),
     ],
 )
