@@ -43,7 +43,7 @@ FLAGS: tuple[tuple[str, dict[str, Any], str, Callable[[Any], Any]], ...] = (
         {
             "help": "Slices of each view: seranet (57, every 2 mm), contiguous (57, 1 mm apart), semunet "
             "(48, every 3 mm), crdn (121 or 157, 1 mm apart), a count spread over the set, or "
-            "start:stop:step of it. Of a cine: mid, or a count from the base on.",
+            "start:stop:step of it. Of a cine: mid, or a count in the middle of the heart's stack.",
             "show_default": _recipe("seranet"),
         },
         "slices",

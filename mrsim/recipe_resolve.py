@@ -130,8 +130,8 @@ def _check_reach(recipe: Recipe) -> None:
     lasts = recipe.cine.segment * recipe.sequence.tr
     if recipe.cine.mode == "gated" and lasts > LONGEST_SEGMENT:
         raise ValueError(
-            f"segment must last at most {LONGEST_SEGMENT * 1e3:.0f} ms, half of the shortest beat, for a gated "
-            f"cine, got {recipe.cine.segment} lines of {recipe.sequence.tr * 1e3:.4g} ms"
+            f"segment must last at most {LONGEST_SEGMENT * 1e3:.0f} ms, half of the shortest beat, for a "
+            f"gated cine, got {recipe.cine.segment} lines of {recipe.sequence.tr * 1e3:.4g} ms"
         )
 
 

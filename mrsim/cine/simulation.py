@@ -12,7 +12,7 @@ import numpy as np
 from numba import get_num_threads, set_num_threads
 from numpy.typing import NDArray
 
-from mrsim.cine.field import heart_b0, thorax
+from mrsim.cine.field import MIDDLE, chest_coils, heart_b0, thorax
 from mrsim.cine.gated import Scan
 from mrsim.cine.gating import drawn_beats, segments, timeline
 from mrsim.cine.ideal import Part, steady_frames
@@ -21,7 +21,7 @@ from mrsim.cine.readout import readout
 from mrsim.cine.scene import Box, Scene, cropped, full_plane
 from mrsim.cine.steady import SignalTable, Train, signal_table, tabulated
 from mrsim.draws import SUBJECT_KEY, SubjectDraw, generator
-from mrsim.fields import COILS, CoilMaps, FieldMap
+from mrsim.fields import CoilMaps, FieldMap
 from mrsim.noise import add_noise
 from mrsim.recipe import Recipe
 from mrsim.sources import oracle_of
@@ -31,7 +31,6 @@ from phantoms.phantom import PhantomSource
 
 Arrays = dict[str, NDArray[Any]]
 CINE_STREAM = 3  # from here on: third words of the counter of a slice's beats and field drift
-MIDDLE = 0.2  # phase at which the body is looked at for its field: between the ends of the motion
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
@@ -48,12 +47,12 @@ def prepare(recipe: Recipe, source: PhantomSource, draw: SubjectDraw) -> Subject
     heart: Heart = source.heart(draw.subject)  # type: ignore[attr-defined]
     scanner = recipe.scanner
     b0, coils = None, None
-    if scanner.b0 != "off" or scanner.coils > 1:
+    if scanner.b0 != "off":
         body = thorax(heart, draw.table, oracle_of(recipe), MIDDLE)
         rng = np.random.Generator(np.random.Philox(draw.b0_seed))
         b0 = heart_b0(body, heart, scanner.b0, strength=scanner.b0_strength, rng=rng)
-        if scanner.coils > 1:
-            coils = COILS[scanner.coil_array](scanner.coils, body.extent)
+    if scanner.coils > 1:
+        coils = chest_coils(heart, scanner.coil_array, scanner.coils)
     return Subject(heart=heart, b0=b0, coils=coils)
 
 

@@ -93,6 +93,27 @@ class Uniform:
 
 
 @dataclass(frozen=True, eq=False, kw_only=True, slots=True)
+class Turned:
+    """Elements of the patient, seen in a frame that is turned against it about the same origin.
+
+    axes : (3, 3) rows: x, y and z of that frame in the frame of `elements`, where B0 lies along z
+    """
+
+    elements: Elements
+    axes: Real
+
+    @property
+    def n_coils(self) -> int:
+        """Number of receive channels."""
+        return self.elements.n_coils
+
+    def transverse_field(self, points: Real) -> Complex:
+        """Bx - iBy, x and y across B0, at points (3, n) [m] of the turned frame: (coil, n)."""
+        # einsum sums in one order on any number of threads; BLAS does not
+        return self.elements.transverse_field(np.einsum("ji,jn->in", self.axes, points))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
 class CoilMaps:
     """Receive sensitivities, scaled so that their root sum of squares is 1 at `centre`; independent noise."""
 
@@ -109,6 +130,10 @@ class CoilMaps:
         """What the elements' fields are multiplied with."""
         at_centre = self.elements.transverse_field(np.array(self.centre)[:, None])
         return float(1 / np.linalg.norm(at_centre))
+
+    def turned(self, axes: Real) -> CoilMaps:
+        """Return the same coils in a frame with these axes (3, 3), rows: see `Turned`."""
+        return CoilMaps(elements=Turned(elements=self.elements, axes=axes), centre=_point(axes @ self.centre))
 
     def sensitivity(self, x: ArrayLike, y: ArrayLike, z: ArrayLike) -> NDArray[np.complex64]:
         """At points of any one shape [m] RAS: (coil, ...) complex64, exact."""
