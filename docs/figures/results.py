@@ -12,7 +12,7 @@ from pathlib import Path
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from segnets.benchmarks import record, text
+from segnets.benchmarks import pictures, record, text
 from segnets.checkpoint import write_json
 
 KEPT = Path(__file__).parents[2] / "benchmarks" / "results"
@@ -26,7 +26,7 @@ def keep(home: Path) -> Path:
     found["command"] = ONLY_HERE.sub("", found["command"])
     folder = KEPT / found["scale"] / found["name"]
     folder.mkdir(parents=True, exist_ok=True)
-    names = [path.name for path in sorted(home.glob("*.png"))]
+    names = pictures.draw_all(found, home)
     for name in names:
         shrink(home / name, folder / name)
     write_json(folder / record.NAME, found)

@@ -39,8 +39,12 @@ Panels = dict[str, list[NDArray[Any]]]  # name -> its pictures, one below the ot
 
 
 def draw_all(record: Record, home: Path) -> list[str]:
-    """Draw every picture that the record has something for; returns the names of the files in `home`."""
+    """Draw every picture that the record has something for; returns the names of the files in `home`.
+
+    Conditions that test the same networks have the curves of one training, which are drawn with the first.
+    """
     drawn: list[Path] = []
+    trainings: list[dict[str, Path]] = [{}]
     for condition in record["conditions"]:
         done = finished(record, condition["id"])
         if not done:
@@ -52,7 +56,9 @@ def draw_all(record: Record, home: Path) -> list[str]:
         title = f"{record['title']}: {condition['label']}"
         panels = answers(shown, classes) if record["shows"] == "labels" else reconstructions(shown)
         drawn += [draw_panels(panels, classes, home / f"pictures-{name}.png", title)]
-        drawn += [draw_curves(runs, home / f"curves-{name}.png", title)] if runs else []
+        if runs not in trainings:
+            trainings.append(runs)
+            drawn += [draw_curves(runs, home / f"curves-{name}.png", title)]
         if record.get("analysis") == "latents":
             codes = {row: load(home / r["evaluation"] / "latents.npz") for row, r in done.items()}
             drawn += [draw_codes(codes, home / f"codes-{name}.png", title)]
