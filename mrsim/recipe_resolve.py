@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mrsim.recipe import Recipe
 
 MOST_SLICES = 16  # of a short-axis stack
+NEED_NO_TISSUE = ("kspace_rms", "kspace_mean", "max", "std_image")  # of mrsim.noise.NOISE_REFERENCES
 LONGEST_SEGMENT = 0.17  # [s] beats last 0.34 s and more: 105 a minute, the shortest 0.6 of the mean
 TEST_OF_FIVE = (1, 3)  # CRDN's split by slice: numbers modulo 5 of the test slices
 
@@ -113,6 +114,12 @@ def check_cine(recipe: Recipe) -> None:
     if recipe.split.by == "slice":
         raise ValueError("split must be by subject for a cine, got 'slice'")
     _check_reach(recipe)
+    reference, one = recipe.output.noise_reference.lower(), len(recipe.slices.numbers) == 1
+    if recipe.output.noise and reference not in NEED_NO_TISSUE and (reference == "parenchyma" or not one):
+        raise ValueError(
+            f"noise_reference must be one of {', '.join(NEED_NO_TISSUE)} for slices that may lack its tissue, "
+            f"got {reference!r}"
+        )
     for side, size, name in zip(recipe.cine.crop, recipe.sequence.matrix, "yx", strict=False):
         if side > size:
             raise ValueError(f"crop must fit into the matrix along {name}, {size} pixels, got {side}")

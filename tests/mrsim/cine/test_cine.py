@@ -214,6 +214,11 @@ def test_the_shipped_recipes_are_those_of_the_papers():
         ({"tissues": "brainweb-1.5T"}, "tissues must be those of the field strength"),
         ({"rr_variation": 0.1}, "rr_variation must be 0 in the ideal mode, got 0.1"),
         ({"mode": "gated", "b0_drift": 1.0}, "b0_drift must be 0 in the gated mode, got 1.0 Hz"),
+        (
+            {"noise": 0.1, "noise_reference": "LV", "slices": "11", "crop": ()},
+            "noise_reference must be one of",
+        ),
+        ({"noise": 0.1, "noise_reference": "parenchyma"}, "noise_reference must be one of kspace_rms"),
         ({"classes": "head"}, "classes must be those of the table for the phantom cardiac, got 'head'"),
         ({"positions": (0.0,)}, "positions must not be given for a cine"),
         (
