@@ -117,7 +117,7 @@ def check_cine(recipe: Recipe) -> None:
     reference, one = recipe.output.noise_reference.lower(), len(recipe.slices.numbers) == 1
     if recipe.output.noise and reference not in NEED_NO_TISSUE and (reference == "parenchyma" or not one):
         raise ValueError(
-            f"noise_reference must be one of {', '.join(NEED_NO_TISSUE)} for slices that may lack its tissue, "
+            f"noise_reference must be one of {', '.join(NEED_NO_TISSUE)} for slices that may lack it, "
             f"got {reference!r}"
         )
     for side, size, name in zip(recipe.cine.crop, recipe.sequence.matrix, "yx", strict=False):
