@@ -17,7 +17,9 @@ from segnets.checkpoint import write_json
 
 KEPT = Path(__file__).parents[2] / "benchmarks" / "results"
 WIDTH, COLOURS = 1100, 64
-ONLY_HERE = re.compile(r" --(out|rows|data|max-minutes) \S+| --quiet")  # how the work was divided, on this machine
+ONLY_HERE = re.compile(
+    r" --(out|rows|data|max-minutes) \S+| --quiet"
+)  # how the work was divided, on this machine
 
 
 def keep(home: Path) -> Path:
