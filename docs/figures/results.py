@@ -17,9 +17,8 @@ from segnets.checkpoint import write_json
 
 KEPT = Path(__file__).parents[2] / "benchmarks" / "results"
 WIDTH, COLOURS = 1100, 64
-ONLY_HERE = re.compile(
-    r" --(out|rows|data|max-minutes) \S+| --quiet"
-)  # how the work was divided, on this machine
+# how the work was divided, and where
+ONLY_HERE = re.compile(r" --(out|rows|data|max-minutes) \S+| --quiet")
 
 
 def keep(home: Path) -> Path:
