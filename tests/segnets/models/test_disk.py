@@ -136,7 +136,7 @@ def test_whole_lines_and_single_samples_give_the_same_tokens():
 
 
 def test_training_asks_for_random_points_half_of_them_near_the_heart():
-    """As models.md 9.6: the share in a box of area q is 1/2 + q/2, even inside and even outside."""
+    """As models.md 9.5: the share in a box of area q is 1/2 + q/2, even inside and even outside."""
     batch, n = heart_batch((40, 60), n=3, n_frames=4), 40_000
     labels = torch.zeros_like(batch.labels)
     labels[0, 1, 10:14, 20:29], labels[1, 3, 0, 59] = 1, 2  # and none in the third
