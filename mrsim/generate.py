@@ -20,7 +20,7 @@ from mrsim.plane import AXES
 from mrsim.recipe import Recipe
 from mrsim.slices import automatic
 from mrsim.sources import base_table, oracle_of, provenance, require_files, source_of
-from mrsim.store import Layout, Store, StoreError, StoreWriter, open_store
+from mrsim.store import Layout, Store, StoreError, StoreWriter, SubjectWriter, open_store
 from mrsim.versions import versions
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ def draw_all(recipe: Recipe, source: PhantomSource) -> list[SubjectDraw]:
 
 
 def generate_subject(
-    recipe: Recipe, writer: StoreWriter, draw: SubjectDraw, phantom_dir: str | None, threads: int = 0
+    recipe: Recipe, writer: SubjectWriter, draw: SubjectDraw, phantom_dir: str | None, threads: int = 0
 ) -> int:
     """One subject from beginning to end: what a Dask worker does. Returns its place.
 
@@ -134,7 +134,7 @@ def generate_subject(
     if threads:
         numba.set_num_threads(min(threads, numba.get_num_threads()))
     subject = prepare(recipe, source_of(recipe, phantom_dir), draw)
-    writer.write_subject(draw.rank, simulate_subject(recipe, draw, subject))
+    writer.write(simulate_subject(recipe, draw, subject))
     return draw.rank
 
 
@@ -167,7 +167,7 @@ def _run(
     n_slices = writer.layout.n_slices
     run_on_cluster(
         generate_subject,
-        [(recipe, writer, draw, folder) for draw in draws],
+        [(recipe, writer.of_subject(draw.rank), draw, folder) for draw in draws],
         workers=workers,
         scheduler=scheduler,
         on_done=lambda: report(n_slices),

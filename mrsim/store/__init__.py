@@ -3,7 +3,7 @@
 from mrsim.store.case import Case
 from mrsim.store.layout import FORMAT, FORMAT_VERSION, ORIENTATIONS, SPLITS, Layout, StoreError
 from mrsim.store.reader import Store, open_store
-from mrsim.store.writer import StoreWriter
+from mrsim.store.writer import StoreWriter, SubjectWriter
 
 __all__ = [
     "FORMAT",
@@ -15,5 +15,6 @@ __all__ = [
     "Store",
     "StoreError",
     "StoreWriter",
+    "SubjectWriter",
     "open_store",
 ]

@@ -86,22 +86,13 @@ class StoreWriter:
         ]
 
     def write_subject(self, rank: int, values: Mapping[str, NDArray[Any]]) -> None:
-        """Write all slices of one subject; only its checksums, which come last, make it count.
+        """Write all slices of one subject: `SubjectWriter.write`."""
+        self.of_subject(rank).write(values)
 
-        values : (slice, ...) every array of the layout
-        """
+    def of_subject(self, rank: int) -> SubjectWriter:
+        """Return what writes one subject: a worker elsewhere needs no coordinates of the others."""
         cases = self.layout.cases_of(rank)
-        blocks = {name: _block(name, values[name], self.layout) for name in self.layout.maps}
-        store = zarr_io.backing(self.path, write=True)
-        for name in ("checksum", *blocks):  # Zarr would read, and trip over, a shard that a kill left behind
-            zarr_io.delete(store, zarr_io.shard_key(name, zarr_io.specs(self.layout)[name], rank))
-        group = zarr.open_group(store, mode="r+")
-        for name, block in blocks.items():
-            _array(group, name)[cases] = block
-        per_case = {**blocks, **{name: value[cases] for name, value in self.coords.items()}}
-        _array(group, "checksum")[cases] = np.array(
-            [checksum({n: v[i] for n, v in per_case.items()}) for i in range(self.layout.n_slices)], np.uint64
-        )
+        return SubjectWriter(self.path, self.layout, rank, {n: v[cases] for n, v in self.coords.items()})
 
     def finish(self) -> None:
         """Mark the store complete."""
@@ -120,6 +111,37 @@ class StoreWriter:
         for key in [zarr_io.ROOT, *sorted(set(files) - {zarr_io.ROOT})]:
             if zarr_io.get(store, key) != files[key]:
                 zarr_io.put(store, key, files[key])
+
+
+@dataclass(frozen=True, slots=True)
+class SubjectWriter:
+    """The place of one subject in an incomplete store.
+
+    coords : (slice, ...) what was drawn of it
+    """
+
+    path: str
+    layout: Layout
+    rank: int
+    coords: Mapping[str, NDArray[Any]]
+
+    def write(self, values: Mapping[str, NDArray[Any]]) -> None:
+        """Write all slices; only the checksums, which come last, make the subject count.
+
+        values : (slice, ...) every array of the layout
+        """
+        cases = self.layout.cases_of(self.rank)
+        blocks = {name: _block(name, values[name], self.layout) for name in self.layout.maps}
+        store = zarr_io.backing(self.path, write=True)
+        for name in ("checksum", *blocks):  # Zarr would read, and trip over, a shard that a kill left behind
+            zarr_io.delete(store, zarr_io.shard_key(name, zarr_io.specs(self.layout)[name], self.rank))
+        group = zarr.open_group(store, mode="r+")
+        for name, block in blocks.items():
+            _array(group, name)[cases] = block
+        per_case = {**blocks, **self.coords}
+        _array(group, "checksum")[cases] = np.array(
+            [checksum({n: v[i] for n, v in per_case.items()}) for i in range(self.layout.n_slices)], np.uint64
+        )
 
 
 def remove_store(path: str | Path) -> None:

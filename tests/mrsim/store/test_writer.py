@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import pickle
 
 import numpy as np
 import pytest
@@ -34,6 +35,13 @@ def test_any_order_and_any_interruption_give_the_same_bytes(tmp_path):
     write(writer, [2, 0, 1])
     writer.finish()
     assert tree(path) == tree(whole)
+
+
+def test_a_worker_is_sent_no_more_for_a_subject_of_a_large_store(tmp_path):
+    sizes = [
+        len(pickle.dumps(begin_test_store(tmp_path / str(n), test_layout(n)).of_subject(1))) for n in (2, 200)
+    ]
+    assert sizes[1] < sizes[0] + 50  # bytes: the number of subjects itself takes a few more
 
 
 def test_a_half_created_store_is_completed(tmp_path):
