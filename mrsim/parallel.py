@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from multiprocessing import resource_tracker
 from typing import Any
 
 CONNECT = "10s"  # how long to wait for a scheduler
@@ -73,21 +75,38 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
     }
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(settings))
-        if scheduler is None:
-            cluster = LocalCluster(
-                n_workers=workers,
-                threads_per_worker=1,
-                processes=True,
-                host="127.0.0.1",
-                dashboard_address=None,
-                memory_limit=0,
-                silence_logs=logging.CRITICAL,
+        with _interrupt_later():
+            address: Any = scheduler or stack.enter_context(
+                LocalCluster(
+                    n_workers=workers,
+                    threads_per_worker=1,
+                    processes=True,
+                    host="127.0.0.1",
+                    dashboard_address=None,
+                    memory_limit=0,
+                    silence_logs=logging.CRITICAL,
+                )
             )
-            address: Any = stack.enter_context(cluster)
-        else:
-            address = scheduler
         try:
             client = Client(address, timeout=CONNECT, set_as_default=False)
         except (OSError, ValueError) as error:
             raise WorkerError(f"scheduler {scheduler} cannot be reached: {error}") from None
         yield stack.enter_context(client)
+
+
+@contextmanager
+def _interrupt_later() -> Iterator[None]:
+    """Hold Ctrl-C back until the cluster stands; threads and processes that start meanwhile never see it.
+
+    A terminal sends it to the workers, too: they would die with a traceback, be started again by their
+    nannies, and outlive this process. This process alone shall hear it, and end them.
+    """
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    resource_tracker.ensure_running()  # else it starts between, and lets the signal through again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
