@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -140,7 +141,9 @@ def acdc(directory: Path, out: str, quiet: bool, **options: Any) -> None:  # noq
 
 
 def in_si(options: dict[str, Any]) -> dict[str, Any]:
-    """Turn the options of a grid into numbers, in metres."""
+    """Turn the options that imports of cines have in common into one value, in metres."""
+    from segnets.importers.cine import CineOptions
+
     matrix, pixel = options["matrix"], options["pixel"]
     if pixel is not None and pixel <= 0:
         raise click.UsageError(f"pixel must be positive, got {pixel:g} mm")
@@ -148,7 +151,8 @@ def in_si(options: dict[str, Any]) -> dict[str, Any]:
     found = {"matrix": checked(whole_pair, sides) if sides else None, "pixel": pixel and pixel * MM}
     if found["matrix"] and min(found["matrix"]) < 1:
         raise click.UsageError(f"matrix must be positive, got {matrix}")
-    return {**options, **found}
+    shared = {f.name: options.pop(f.name) for f in fields(CineOptions)}
+    return {**options, "wanted": CineOptions(**{**shared, **found})}
 
 
 def run(name: str, directory: Path, out: str, quiet: bool, options: dict[str, Any]) -> Store:

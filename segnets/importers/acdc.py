@@ -7,17 +7,25 @@ patientNNN_4d.nii.gz, which has no more labels, serves where the image of a fram
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
 
 from mrsim.store import Store
-from segnets.importers.cine import FILE_ORDER, CineSet, Subject, numbered, split_by_name, write_cines
-from segnets.importers.nifti_cine import Part, load_cine, read_header
+from segnets.importers.cine import (
+    AS_PUBLISHED,
+    FILE_ORDER,
+    CineOptions,
+    CineSet,
+    Subject,
+    numbered,
+    split_by_name,
+    write_cines,
+)
+from segnets.importers.nifti_cine import Part, load_cine, read_header, volume_file
 from segnets.importers.volumes import ImportProblem
 from segnets.importers.writing import Progress
 
-ENDINGS = (".nii.gz", ".nii")
 TABLE = {0: 0, 1: 3, 2: 2, 3: 1}  # ACDC: 1 RV cavity, 2 myocardium, 3 LV cavity
 SPLITS = {"training": 0, "testing": 2}  # folder -> split, where there are both
 
@@ -34,34 +42,24 @@ class Patient:
 def import_acdc(
     folder: Path,
     out: str | Path,
+    wanted: CineOptions = AS_PUBLISHED,
     *,
-    matrix: tuple[int, int] | None = None,
-    pixel: float | None = None,
-    centre: str = "image",
-    slices: str = "all",
-    test: float = 0.2,
-    validation: float = 0.0,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Store:
     """Import patientNNN in DIR, or in its folders training and testing: a store of two frames, ED and ES.
 
-    matrix, pixel [m], centre, slices : see `CineSet`
-    test, validation : shares of the patients; where there is a folder `testing`, it is the test
+    wanted : where there is a folder `testing`, it is the test, whatever share is wanted
     Errors: ImportProblem and StoreError, one sentence.
     """
     found = {home.name: _patient(home) for home in patient_folders(folder)}
-    split, numbers = _split(found, test, validation), numbered(list(found))
-    options = {"matrix": matrix, "pixel": pixel, "centre": centre, "slices": slices}
+    split, numbers = _split(found, wanted.test, wanted.validation), numbered(list(found))
     data = CineSet(
         name="acdc",
         title=f"ACDC, {len(found)} patients at end-diastole and end-systole",
         subjects=tuple(_subject(numbers[name], split[name], found[name]) for name in found),
-        matrix=matrix,
-        pixel=pixel,
-        centre=centre,
-        slices=slices,
-        options={**options, "test": test, "validation": validation},
+        wanted=wanted,
+        options=asdict(wanted),
         files=tuple(path for p in found.values() for part in p.parts for path in (part.image, part.labels)),
         notes=(
             "two frames: end-diastole and end-systole, the only ones with labels",
@@ -121,7 +119,7 @@ def read_info(path: Path) -> dict[str, str]:
 def _part(home: Path, frame: int) -> Part:
     """Return the files of a frame, counted from 1."""
     stem = f"{home.name}_frame{frame:02d}"
-    image, drawn, whole = (_there(home, name) for name in (stem, f"{stem}_gt", f"{home.name}_4d"))
+    image, drawn, whole = (volume_file(home, name) for name in (stem, f"{stem}_gt", f"{home.name}_4d"))
     if drawn is None:
         raise ImportProblem(f"{home} lacks {stem}_gt (.nii.gz or .nii), the labels of the frame in Info.cfg")
     if image is not None:
@@ -129,10 +127,6 @@ def _part(home: Path, frame: int) -> Part:
     if whole is None:
         raise ImportProblem(f"{home} lacks {stem} and {home.name}_4d (.nii.gz or .nii)")
     return Part(image=whole, labels=drawn, image_frames=(frame - 1,))
-
-
-def _there(home: Path, stem: str) -> Path | None:
-    return next((home / (stem + e) for e in ENDINGS if (home / (stem + e)).is_file()), None)
 
 
 def _subject(number: int, split: int, patient: Patient) -> Subject:

@@ -63,20 +63,38 @@ class Subject:
     said: dict[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
-class CineSet(About):
-    """All subjects, and what they are cut to.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CineOptions:
+    """What all imports of cines may be asked for.
 
     matrix : (y, x) pixels, None = the largest image; pixel [m], None = the median of the subjects
     centre : "image", or "heart": the middle of the box around the labels of all frames and slices
     slices : "all", or "mid": the middle one of those with all three classes at end-diastole
+    test, validation : shares of the subjects
     """
 
-    subjects: tuple[Subject, ...]
     matrix: tuple[int, int] | None = None
     pixel: float | None = None
     centre: str = "image"
     slices: str = "all"
+    test: float = 0.2
+    validation: float = 0.0
+
+
+AS_PUBLISHED = CineOptions()
+
+
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
+class CineSet(About):
+    """All subjects, and what is made of them."""
+
+    subjects: tuple[Subject, ...]
+    wanted: CineOptions
+
+    @property
+    def mid(self) -> bool:
+        """Whether the middle slices are wanted alone."""
+        return self.wanted.slices == "mid"
 
 
 def split_by_name(names: Sequence[str], test: float, validation: float) -> dict[str, int]:
@@ -110,7 +128,7 @@ def write_cines(data: CineSet, out: str | Path, *, overwrite: bool, progress: Pr
     grid, subjects = common_grid(data), data.subjects
     layout = Layout(
         n_subjects=len(subjects),
-        n_slices=1 if data.slices == "mid" else max(subject.n_slices for subject in subjects),
+        n_slices=1 if data.mid else max(subject.n_slices for subject in subjects),
         shape=grid.shape,
         pixel_spacing=grid.steps,
         class_names=CLASSES,
@@ -127,9 +145,10 @@ def write_cines(data: CineSet, out: str | Path, *, overwrite: bool, progress: Pr
 def common_grid(data: CineSet) -> Grid:
     """Return the pixels of the store."""
     steps = np.array([subject.steps for subject in data.subjects])
-    y, x = (data.pixel, data.pixel) if data.pixel else np.median(steps, axis=0)
+    pixel = data.wanted.pixel
+    y, x = (pixel, pixel) if pixel else np.median(steps, axis=0)
     sizes = np.ceil(np.array([s.shape for s in data.subjects]) * _ratios(steps, (y, x)) - ROUNDING)
-    shape = data.matrix or (int(sizes[:, 0].max()), int(sizes[:, 1].max()))
+    shape = data.wanted.matrix or (int(sizes[:, 0].max()), int(sizes[:, 1].max()))
     return Grid(shape=shape, steps=(float(y), float(x)))
 
 
@@ -161,9 +180,9 @@ def nearest_frames(n: int, wanted: int | None) -> tuple[int, ...]:
 def _arrays(data: CineSet, subject: Subject, grid: Grid, layout: Layout) -> Arrays:
     """All arrays of one subject, (slice, ...)."""
     cine = subject.load()
-    chosen = [mid_slice(cine, subject.name)] if data.slices == "mid" else list(range(cine.classes.shape[1]))
+    chosen = [mid_slice(cine, subject.name)] if data.mid else list(range(cine.classes.shape[1]))
     classes = cine.classes[:, chosen]
-    centre = heart_centre(classes, subject.name) if data.centre == "heart" else None
+    centre = heart_centre(classes, subject.name) if data.wanted.centre == "heart" else None
     window = window_of(subject.shape, centre, _ratios(np.array([subject.steps]), grid.steps)[0], grid)
     images = onto(window, scaled(cine.images, eight_bit=False)[:, chosen])
     n, frames, shape = len(chosen), layout.n_frames, layout.shape
@@ -214,7 +233,7 @@ def heart_centre(classes: NDArray[np.uint8], name: str) -> tuple[int, int]:
 def _coords(data: CineSet, layout: Layout) -> dict[str, NDArray[Any]]:
     """(case, ...) of all slices; echo and repetition times are not known."""
     n = layout.n_slices
-    counts = [1 if data.slices == "mid" else subject.n_slices for subject in data.subjects]
+    counts = [1 if data.mid else subject.n_slices for subject in data.subjects]
     used = [np.arange(n) < count for count in counts]
     coords = {
         "subject": np.repeat([subject.number for subject in data.subjects], n),

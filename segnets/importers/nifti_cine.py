@@ -14,6 +14,7 @@ from segnets.importers.cine import Cine, oriented
 from segnets.importers.volumes import METRES, ImportProblem, Volume, merged
 
 SECONDS = {"sec": 1.0, "msec": 1e-3, "usec": 1e-6, "unknown": 1.0}
+ENDINGS = (".nii.gz", ".nii")
 INTERVALS = (2e-3, 0.2)  # [s] what can be the time between frames; headers also say 0, 1 or the beat
 
 
@@ -38,6 +39,12 @@ class Header:
     def times(self) -> tuple[float, ...]:
         """(frame,) [s] after the first frame; () where the file does not say it."""
         return tuple(i * self.interval for i in range(self.shape[3])) if self.interval else ()
+
+
+def volume_file(home: Path, *stems: str) -> Path | None:
+    """Return the first of these files that a folder has, packed or not; None where it has none."""
+    paths = (home / (stem + ending) for stem in stems for ending in ENDINGS)
+    return next((path for path in paths if path.is_file()), None)
 
 
 def read_header(path: Path) -> Header:

@@ -7,6 +7,7 @@ with _ED and _ES those two frames alone. 1 LV cavity, 2 myocardium, 3 RV cavity,
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +15,9 @@ import numpy as np
 
 from mrsim.store import Store
 from segnets.importers.cine import (
+    AS_PUBLISHED,
     FILE_ORDER,
+    CineOptions,
     CineSet,
     Subject,
     nearest_frames,
@@ -22,11 +25,17 @@ from segnets.importers.cine import (
     split_by_name,
     write_cines,
 )
-from segnets.importers.nifti_cine import Part, labelled_frames, load_cine, read_header, read_values
+from segnets.importers.nifti_cine import (
+    Part,
+    labelled_frames,
+    load_cine,
+    read_header,
+    read_values,
+    volume_file,
+)
 from segnets.importers.volumes import ImportProblem
 from segnets.importers.writing import Progress
 
-ENDINGS = (".nii.gz", ".nii")
 TABLE = {0: 0, 1: 1, 2: 2, 3: 3}
 LV = 1
 
@@ -34,15 +43,10 @@ LV = 1
 def import_ukb(
     folder: Path,
     out: str | Path,
+    wanted: CineOptions = AS_PUBLISHED,
     *,
     labels: str = "all",
     frames: int | None = None,
-    matrix: tuple[int, int] | None = None,
-    pixel: float | None = None,
-    centre: str = "image",
-    slices: str = "all",
-    test: float = 0.2,
-    validation: float = 0.0,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> Store:
@@ -50,21 +54,16 @@ def import_ukb(
 
     labels : "all", or "ed-es", a store of these two frames
     frames : of a beat, where labels are "all"; None is as many as there are
-    matrix, pixel [m], centre, slices : see `CineSet`;  test, validation : shares of the subjects
     Errors: ImportProblem and StoreError, one sentence.
     """
     found = {name: _parts(home, labels, frames) for name, home in subject_folders(folder).items()}
-    split, numbers = split_by_name(list(found), test, validation), numbered(list(found))
-    options = {"labels": labels, "frames": frames, "matrix": matrix, "pixel": pixel, "centre": centre}
+    split, numbers = split_by_name(list(found), wanted.test, wanted.validation), numbered(list(found))
     data = CineSet(
         name="ukb",
         title=f"UK Biobank short-axis cines, {len(found)} subjects",
         subjects=tuple(_subject(name, numbers[name], split[name], parts) for name, parts in found.items()),
-        matrix=matrix,
-        pixel=pixel,
-        centre=centre,
-        slices=slices,
-        options={**options, "slices": slices, "test": test, "validation": validation},
+        wanted=wanted,
+        options={"labels": labels, "frames": frames, **asdict(wanted)},
         files=tuple(path for parts in found.values() for part in parts for path in (part.image, part.labels)),
         notes=(
             "two frames, end-diastole and end-systole" if labels == "ed-es" else "all frames of the beat",
@@ -83,7 +82,7 @@ def subject_folders(folder: Path) -> dict[str, Path]:
     if not folder.is_dir():
         raise ImportProblem(f"{folder} does not exist")
     inside = [path for path in sorted(folder.iterdir()) if path.is_dir()]
-    found = {path.name: path for path in inside if _there(path, "sa") or _there(path, "sa_ED")}
+    found = {path.name: path for path in inside if volume_file(path, "sa", "sa_ED")}
     if not found:
         raise ImportProblem(
             f"{folder} is not a folder of UK Biobank subjects: it must hold a folder for each with "
@@ -92,22 +91,21 @@ def subject_folders(folder: Path) -> dict[str, Path]:
     return found
 
 
-def _there(home: Path, stem: str) -> Path | None:
-    return next((home / (stem + e) for e in ENDINGS if (home / (stem + e)).is_file()), None)
-
-
 def _parts(home: Path, labels: str, frames: int | None) -> tuple[Part, ...]:
     """Choose files and frames of a subject."""
     if labels == "all":
         return (_whole_beat(home, frames),)
     pairs = [
-        (_there(home, f"sa_{moment}"), _there(home, f"label_sa_{moment}") or _there(home, f"seg_sa_{moment}"))
+        (
+            volume_file(home, f"sa_{moment}"),
+            volume_file(home, f"label_sa_{moment}", f"seg_sa_{moment}"),
+        )
         for moment in ("ED", "ES")
     ]
     two = tuple(Part(image=image, labels=drawn) for image, drawn in pairs if image and drawn)
     if len(two) == len(pairs):
         return two
-    image, drawn = _there(home, "sa"), _there(home, "label_sa") or _there(home, "seg_sa")
+    image, drawn = volume_file(home, "sa"), volume_file(home, "label_sa", "seg_sa")
     if image is None or drawn is None:
         raise ImportProblem(
             f"{home} lacks sa_ED and sa_ES with label_sa_ED and label_sa_ES, or sa with label_sa "
@@ -118,7 +116,7 @@ def _parts(home: Path, labels: str, frames: int | None) -> tuple[Part, ...]:
 
 
 def _whole_beat(home: Path, frames: int | None) -> Part:
-    image, drawn = _there(home, "sa"), _there(home, "seg_sa") or _there(home, "label_sa")
+    image, drawn = volume_file(home, "sa"), volume_file(home, "seg_sa", "label_sa")
     if image is None or drawn is None:
         lacking = "sa.nii.gz" if image is None else "seg_sa.nii.gz and label_sa.nii.gz"
         raise ImportProblem(

@@ -11,6 +11,7 @@ from mrsim.plane import upright
 from mrsim.store import open_store
 from segnets.cardiac.hearts import slice_pitch
 from segnets.importers import acdc, ukb
+from segnets.importers.cine import CineOptions
 from segnets.importers.resample import fourier_weights, linear_weights
 from segnets.importers.volumes import ImportProblem
 
@@ -84,7 +85,7 @@ def read_upright(case, frame, size):
 
 def test_ukb_cines_keep_their_labels_their_orientation_and_their_places(biobank, tmp_path):
     home, truth = biobank
-    store = ukb.import_ukb(home, tmp_path / "ukb.zarr", test=0.4)
+    store = ukb.import_ukb(home, tmp_path / "ukb.zarr", CineOptions(test=0.4))
     assert (store.n_subjects, store.slices_per_subject, store.n_frames) == (5, 4, 6)
     assert store.shape == (32, 40) and store.pixel_spacing == pytest.approx((1.8e-3, 1.8e-3))
     assert store.class_names == ("background", "LV", "myocardium", "RV")
@@ -150,7 +151,7 @@ def test_every_subject_keeps_the_distance_of_its_slices(tmp_path):
         save(tmp_path / "in" / name / "sa.nii.gz", picture(labels, rng), pitch=pitch)
         save(tmp_path / "in" / name / "seg_sa.nii.gz", labels, pitch=pitch)
     for slices in ("all", "mid"):
-        store = ukb.import_ukb(tmp_path / "in", tmp_path / f"{slices}.zarr", slices=slices)
+        store = ukb.import_ukb(tmp_path / "in", tmp_path / f"{slices}.zarr", CineOptions(slices=slices))
         assert [slice_pitch(store, n) for n in (1, 2)] == pytest.approx([10e-3, 8e-3])
 
 
@@ -194,7 +195,7 @@ def test_other_pixels_are_resampled_and_areas_stay(tmp_path):
     rng = np.random.default_rng(2)
     acdc_patient(tmp_path, 1, heart((96, 96, 3, 6), 2.0), rng)
     acdc_patient(tmp_path, 2, heart((144, 144, 3, 6), 3.0), rng, step=1.2)
-    store = acdc.import_acdc(tmp_path, tmp_path / "s.zarr", pixel=1.8e-3, test=0)
+    store = acdc.import_acdc(tmp_path, tmp_path / "s.zarr", CineOptions(pixel=1.8e-3, test=0))
     assert store.shape == (96, 96)
     coarse, fine = (store.labels(range(3 * i, 3 * i + 3)) for i in (0, 1))
     for c in (1, 2):
