@@ -74,6 +74,18 @@ class LiNetConfig(SynNetConfig):
         return plane if self.dims == 2 else (FRAMES, *plane)
 
 
+def unit_peak(image: Tensor) -> Tensor:
+    """Scale each image or series (batch, 2, [frame,] y, x) so that its largest magnitude is 1.
+
+    So a network is given whatever is measured. Batches have the full image in units of the zero-filled one,
+    of which it may be several times as large: Pi(x) would hang on the mask.
+    """
+    size = torch.linalg.vector_norm(image, dim=1, keepdim=True)  # (batch, 1, [frame,] y, x)
+    peak = size.amax(dim=tuple(range(1, image.ndim)), keepdim=True)
+    scaled: Tensor = image / peak.clamp_min(torch.finfo(image.dtype).tiny)
+    return scaled
+
+
 class CodeEncoder(nn.Module):
     """Phi or Pi: Syn-net's encoding path and a linear layer."""
 
@@ -171,7 +183,7 @@ class LINet(SegmentationModel):
         """Second stage: the answer, and the codes of labels, undersampled and fully sampled image."""
         zero_filled = to_image(kspace)
         # together: the normalisation learns on the mixture of both whose statistics it keeps for prediction
-        under, full = self.predictor(torch.cat((zero_filled, image))).chunk(2)
+        under, full = self.predictor(torch.cat((zero_filled, unit_peak(image)))).chunk(2)
         logits = self.decoder(under, labels.shape[1])
         return Output((logits,), (zero_filled,), (self.code_of_labels(labels), under, full))
 

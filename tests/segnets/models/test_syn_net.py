@@ -4,8 +4,9 @@ import pytest
 import torch
 from torch.nn import functional
 
-from segnets.blocks.fourier import to_image, to_kspace
-from tests.segnets.models.small import count, noise_batch, run_stage, small
+from segnets.blocks.fourier import to_image
+from segnets.data import undersample
+from tests.segnets.models.small import as_kspace, count, noise_batch, run_stage, small
 
 
 @pytest.mark.parametrize(
@@ -102,7 +103,7 @@ def test_li_net_loss_is_equation_2(squared):
         h, u, x = (
             model.label_encoder(onehot),
             model.predictor(to_image(batch.kspace)),
-            model.predictor(batch.image),
+            model.predictor(batch.image / batch.image.norm(dim=1).amax(dim=(1, 2))[:, None, None, None]),
         )
 
         def norm(a):
@@ -115,11 +116,23 @@ def test_li_net_loss_is_equation_2(squared):
     torch.testing.assert_close(output.segmentation, answer, atol=1e-5, rtol=0)
 
 
+@torch.no_grad()
+def test_li_net_code_of_the_full_image_does_not_hang_on_the_mask():
+    """Equation 2 compares with Pi(x): what the network says of x when nothing else is known of the scan."""
+    model, batch = small("li-net").eval(), noise_batch()
+    full = undersample(as_kspace(batch.image), torch.ones_like(batch.mask), batch.labels, batch.index)
+    codes = model.match(batch.kspace, batch.image, batch.labels).codes
+    torch.testing.assert_close(codes[2], model.latent(full.kspace), atol=1e-5, rtol=1e-4)
+
+
 def test_li_net_has_a_gradient_where_the_data_are_fully_sampled():
     """Its curriculum begins there, and the distance |Pi(x) - Pi(u)| of equal codes has a corner."""
     model, batch = small("li-net"), noise_batch()
     model.begin(type(model).stages[1])
-    full = to_kspace(batch.image)
-    output = model.match(full, to_image(full), batch.labels)
-    model.code_loss(output, batch).backward()
+    full = undersample(as_kspace(batch.image), torch.ones_like(batch.mask), batch.labels, batch.index)
+    output, loss = run_stage(model, type(model).stages[1], full)
+    loss.backward()
     assert all(p.grad.isfinite().all() for p in model.predictor.parameters())
+    code = output.codes[1].detach().requires_grad_()
+    model.distance(code, code).backward()
+    assert not code.grad.any()
