@@ -22,8 +22,8 @@ from mrsim.cine.gating import Timeline, segments
 from mrsim.cine.scene import Scene, full_plane
 from mrsim.cine.simulation import prepare
 from mrsim.generate import draw_all, generate
-from mrsim.recipe import Recipe, load_recipe
-from mrsim.sources import source_of
+from mrsim.recipes import Recipe, load_recipe
+from mrsim.recipes.sources import source_of
 from mrsim.store import Store
 
 CORES = 2

@@ -49,7 +49,7 @@ def main() -> None:
 
 def first_subjects(flags: list[str]) -> list[str]:
     """Limit a run to the first two subjects of its recipe."""
-    from mrsim.recipe import load_recipe, recipe_for
+    from mrsim.recipes import load_recipe, recipe_for
 
     given = dict(pairwise(flags))
     if "--subjects" in given:

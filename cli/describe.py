@@ -93,7 +93,7 @@ def _timing(store: Store) -> list[tuple[str, str]]:
 
 def phantoms_text() -> str:
     """List sources and tissue tables."""
-    from mrsim.sources import tissue_table_names
+    from mrsim.recipes.sources import tissue_table_names
     from phantoms import PHANTOMS
 
     lines = [f"{name:<12} {PHANTOM_NOTES.get(name, '')}" for name in PHANTOMS]
@@ -134,7 +134,7 @@ def recipes_text() -> str:
     """Name and title of every recipe that ships."""
     import tomllib
 
-    from mrsim.recipe import RECIPE_FOLDER, recipe_names
+    from mrsim.recipes import RECIPE_FOLDER, recipe_names
 
     titles = {
         n: tomllib.loads((RECIPE_FOLDER / f"{n}.toml").read_text(encoding="utf-8"))["title"]

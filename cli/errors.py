@@ -23,7 +23,7 @@ T = TypeVar("T")
 EXPECTED = (
     "mrsim.bloch.cuda.errors:GpuError",
     "mrsim.generate:GenerateError",
-    "mrsim.slices:SliceError",
+    "mrsim.recipes.slice_sets:SliceError",
     "mrsim.store.case:StoreError",
     "phantoms.phantom:PhantomError",
     "segnets.data:DataError",

@@ -17,7 +17,7 @@ from cli.progress import progress_bar
 from cli.units import integers
 
 if TYPE_CHECKING:
-    from mrsim.recipe import Recipe
+    from mrsim.recipes import Recipe
     from mrsim.store import Store
 
 
@@ -88,7 +88,7 @@ def build_recipe(
     name: str | None, phantom: str | None, phantom_dir: str | None, flags: dict[str, Any]
 ) -> Recipe:
     """Make the recipe that the flags describe; ValueError for what is unknown or impossible."""
-    from mrsim.recipe import load_recipe, recipe_for
+    from mrsim.recipes import load_recipe, recipe_for
 
     changes = overrides(flags)
     if phantom:
@@ -237,7 +237,7 @@ def phantoms(table: str | None) -> None:
 def recipes(name: str | None) -> None:
     """List the recipes that ship with mrsim, or show one: complete, checked, in SI, as TOML."""
     from cli.describe import recipes_text
-    from mrsim.recipe import load_recipe
+    from mrsim.recipes import load_recipe
 
     click.echo(recipes_text() if name is None else checked(load_recipe, name).as_toml().rstrip())
 

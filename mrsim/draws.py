@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrsim.inu import draw_coefficients
-from mrsim.recipe import Recipe
-from mrsim.recipe_parts import VarySpec
-from mrsim.recipe_resolve import TEST_OF_FIVE
-from mrsim.sources import base_table, drawn_table
+from mrsim.recipes.recipe import Recipe
+from mrsim.recipes.resolve import TEST_OF_FIVE
+from mrsim.recipes.sections import VarySpec
+from mrsim.recipes.sources import base_table, drawn_table
 from mrsim.store.layout import ORIENTATIONS
 from phantoms.tissues import TissueTable
 

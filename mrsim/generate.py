@@ -1,7 +1,7 @@
 """A recipe becomes a store: draw everything, then simulate subject by subject, here or on a cluster.
 
 from mrsim.generate import generate
-from mrsim.recipe import load_recipe
+from mrsim.recipes import load_recipe
 store = generate(load_recipe("synthetic-se", subjects=(0, 1), slices=10), "brains.zarr")
 """
 
@@ -17,9 +17,9 @@ from mrsim.cine.draws import cine_coordinates, stack
 from mrsim.draws import SubjectDraw, coordinates, draw_subject
 from mrsim.parallel import WorkerError, run_on_cluster
 from mrsim.plane import AXES
-from mrsim.recipe import Recipe
-from mrsim.slices import automatic
-from mrsim.sources import base_table, oracle_of, provenance, require_files, source_of
+from mrsim.recipes.recipe import Recipe
+from mrsim.recipes.slice_sets import automatic
+from mrsim.recipes.sources import base_table, oracle_of, provenance, require_files, source_of
 from mrsim.store import Layout, Store, StoreError, StoreWriter, SubjectWriter, open_store
 from mrsim.versions import versions
 

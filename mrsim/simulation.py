@@ -20,10 +20,10 @@ from mrsim.inu import brain_field
 from mrsim.noise import add_noise
 from mrsim.oracle import class_fractions, oracle_labels, tissue_labels
 from mrsim.plane import SlicePlane, centred_plane, check_fov
-from mrsim.recipe import Recipe
+from mrsim.recipes.recipe import Recipe
+from mrsim.recipes.slice_sets import SliceError
+from mrsim.recipes.sources import oracle_of
 from mrsim.slab import slab_spins
-from mrsim.slices import SliceError
-from mrsim.sources import oracle_of
 from phantoms.phantom import Phantom, PhantomSource, Spins
 
 Arrays = dict[str, NDArray[Any]]

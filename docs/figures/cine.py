@@ -19,7 +19,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from mrsim.generate import generate
-from mrsim.recipe import load_recipe
+from mrsim.recipes import load_recipe
 
 BRIGHT, FACTOR = 0.2, 5
 

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.slices import MID
+from mrsim.recipes.slice_sets import MID
 
 if TYPE_CHECKING:
-    from mrsim.recipe import Recipe
+    from mrsim.recipes.recipe import Recipe
     from phantoms.phantom import PhantomSource
 
 VOLUMES = {"lv_edv": "edv", "lv_esv": "esv", "rv_edv": "rv_edv", "rv_esv": "rv_esv", "lv_mass": "mass"}

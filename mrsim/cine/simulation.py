@@ -23,8 +23,8 @@ from mrsim.cine.steady import SignalTable, Train, signal_table, tabulated
 from mrsim.draws import SUBJECT_KEY, SubjectDraw, generator
 from mrsim.fields import CoilMaps, FieldMap
 from mrsim.noise import add_noise
-from mrsim.recipe import Recipe
-from mrsim.sources import oracle_of
+from mrsim.recipes.recipe import Recipe
+from mrsim.recipes.sources import oracle_of
 from phantoms.cardiac.heart import Heart
 from phantoms.cardiac.names import LV_BLOOD, RV_BLOOD
 from phantoms.phantom import PhantomSource

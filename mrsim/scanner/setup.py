@@ -15,7 +15,7 @@ from mrsim.fields.coils import CoilMaps, Extent
 from mrsim.files.fields import read_coils, read_field
 from mrsim.motion import Moving
 from mrsim.plane import SlicePlane, centred_plane, check_fov
-from mrsim.recipe_parts import B0_KINDS
+from mrsim.recipes.sections import B0_KINDS
 from mrsim.scanner.scan import Played, Scan, scan_phantom, scan_spins
 from phantoms import PHANTOMS, phantom_source
 from phantoms.names import known

@@ -53,7 +53,7 @@ class DataSet:
     """What the rows train on: the recipe of `mrsim` that makes it, or where a user gets it from.
 
     recipe : name of it, or per scale; "" for data that cannot be simulated, and `get` says where they are
-    changes : per scale, what `mrsim.recipe.load_recipe` overrides in it
+    changes : per scale, what `mrsim.recipes.load_recipe` overrides in it
     """
 
     id: str

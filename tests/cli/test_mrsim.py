@@ -16,7 +16,7 @@ from cli.generate_options import FLAGS
 from cli.mrsim import main
 from cli.units import DEG, MM, MS, in_field_units, integers, pair, variation
 from mrsim import simulation
-from mrsim.recipe import load_recipe
+from mrsim.recipes import load_recipe
 from mrsim.store import open_store
 from phantoms import PHANTOMS
 from tests.mrsim.tiny import write_labels

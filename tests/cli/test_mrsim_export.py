@@ -8,7 +8,7 @@ from click.testing import CliRunner
 
 from cli.mrsim import main
 from mrsim.generate import generate
-from mrsim.recipe import load_recipe
+from mrsim.recipes import load_recipe
 from mrsim.store import open_store
 from tests.mrsim.tiny import tiny_recipe
 from tests.stores import write_test_store

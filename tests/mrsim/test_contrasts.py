@@ -6,9 +6,9 @@ import xarray
 
 from mrsim.generate import generate
 from mrsim.noise import noise_sigma
-from mrsim.recipe import RECIPE_FOLDER
+from mrsim.recipes import RECIPE_FOLDER
+from mrsim.recipes.sources import source_of
 from mrsim.simulation import prepare
-from mrsim.sources import source_of
 from mrsim.store import StoreError, open_store
 from tests.mrsim.tiny import tiny_recipe, write_labels
 

@@ -12,9 +12,9 @@ from mrsim.generate import GenerateError, generate
 from mrsim.noise import add_noise
 from mrsim.parallel import LOST_WORKERS, WorkerError, run_on_cluster
 from mrsim.plane import SlicePlane
+from mrsim.recipes.slice_sets import SliceError
+from mrsim.recipes.sources import source_of
 from mrsim.slab import slab_spins
-from mrsim.slices import SliceError
-from mrsim.sources import source_of
 from mrsim.store import StoreError, StoreWriter, open_store
 from phantoms.phantom import PhantomError
 from tests.mrsim.tiny import tiny_recipe
@@ -235,7 +235,7 @@ def test_slices_beside_the_phantom_are_refused(labels, tmp_path):
 
 
 def test_missing_volumes_are_said_before_anything_is_written(tmp_path):
-    from mrsim.recipe import load_recipe
+    from mrsim.recipes import load_recipe
 
     (tmp_path / "empty").mkdir()
     with pytest.raises(PhantomError, match="BrainWeb subject 04 is not in"):

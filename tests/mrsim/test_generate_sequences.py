@@ -8,7 +8,7 @@ import pytest
 
 from mrsim.bloch.engine import choose_engine
 from mrsim.generate import GenerateError, generate
-from mrsim.recipe import load_recipe
+from mrsim.recipes import load_recipe
 from mrsim.sequences import SEQUENCES, sequence_class
 from phantoms.objects.parts import CITATION
 from tests.mrsim.tiny import QUICK, tiny_recipe

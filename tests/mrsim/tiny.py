@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mrsim.recipe import load_recipe
+from mrsim.recipes import load_recipe
 
 SHAPE, SPACING_MM = (20, 24, 12), 4.0  # x y z
 QUICK = {"coils": 1, "b0": "off", "rf": "ideal"}  # little physics: for tests of what surrounds it

@@ -119,7 +119,7 @@ def test_reduced_table_2_has_every_row_of_the_paper():
 
 @pytest.mark.parametrize("name", BENCHMARKS)
 def test_every_recipe_can_be_resolved(name):
-    from mrsim.recipe import load_recipe
+    from mrsim.recipes import load_recipe
 
     for data in load_benchmark(name).data:
         assert bool(data.recipe) != bool(data.get)

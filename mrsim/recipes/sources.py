@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mrsim.classes import CLASS_SETS
+from mrsim.recipes.classes import CLASS_SETS
 from phantoms import phantom_source
 from phantoms.cardiac.names import CARDIAC_ORACLE
 from phantoms.objects.parts import object_oracle
@@ -16,8 +16,8 @@ from phantoms.phantom import BRAIN_ORACLE, OracleClasses, PhantomSource
 from phantoms.tissues import CARDIAC_TABLES, TISSUE_TABLES, TissueTable, table_for_field, tissue_table
 
 if TYPE_CHECKING:
-    from mrsim.recipe import Recipe
-    from mrsim.recipe_parts import PhantomSpec
+    from mrsim.recipes.recipe import Recipe
+    from mrsim.recipes.sections import PhantomSpec
 
 DEFAULT_SUBJECTS = 20  # of the sources that are computed, which have as many as one likes
 COMPUTED = ("synthetic", "cardiac")

@@ -8,15 +8,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrsim.plane import OVERRUN
-from mrsim.recipe_parts import Contrast, PhantomSpec, SliceSpec, SplitSpec
+from mrsim.recipes.sections import Contrast, PhantomSpec, SliceSpec, SplitSpec
+from mrsim.recipes.slice_sets import AUTO, HEART, MID, SLICE_SETS, selected, slice_set, what_slices_may_be
+from mrsim.recipes.sources import content_hash, subjects_of
 from mrsim.sequences import ALIASES, sequence_class
-from mrsim.slices import AUTO, HEART, MID, SLICE_SETS, selected, slice_set, what_slices_may_be
-from mrsim.sources import content_hash, subjects_of
 from phantoms.cardiac.source import FOV as CARDIAC_FOV
 from phantoms.names import known
 
 if TYPE_CHECKING:
-    from mrsim.recipe import Recipe
+    from mrsim.recipes.recipe import Recipe
 
 MOST_SLICES = 16  # of a short-axis stack
 NEED_NO_TISSUE = ("kspace_rms", "kspace_mean", "max", "std_image")  # of mrsim.noise.NOISE_REFERENCES

@@ -6,9 +6,9 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from mrsim.classes import CLASS_SETS
-from mrsim.slices import AUTO, HEART, SLICE_SETS
-from mrsim.sources import OBJECTS
+from mrsim.recipes.classes import CLASS_SETS
+from mrsim.recipes.slice_sets import AUTO, HEART, SLICE_SETS
+from mrsim.recipes.sources import OBJECTS
 from phantoms.names import known
 
 B0_KINDS = ("off", "susceptibility", "smooth")
@@ -28,7 +28,7 @@ class PhantomSpec:
     source: str = "synthetic"
     subjects: tuple[int, ...] = ()  # () is all that the source has
     tissues: str = ""  # tissue table or TOML file; "" is the default at the field strength
-    classes: str = ""  # of the oracle: "" as the source has them, or a name in mrsim.classes
+    classes: str = ""  # of the oracle: "" as the source has them, or a name in mrsim.recipes.classes
     stripped: bool = False  # only the tissues to segment give signal, as after skull stripping
     vary_tissues: bool = True  # T1, T2 and PD differ from subject to subject
     spacing: float = 0.0  # [m] 0 is the source's own

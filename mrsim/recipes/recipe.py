@@ -13,7 +13,16 @@ from typing import Any
 
 from mrsim.bloch.engine import DEVICES
 from mrsim.noise import NOISE_REFERENCES
-from mrsim.recipe_parts import (
+from mrsim.recipes.resolve import (
+    built,
+    check_cine,
+    typed,
+    with_contrasts,
+    with_positions,
+    with_split,
+    with_subjects,
+)
+from mrsim.recipes.sections import (
     CineSpec,
     Contrast,
     OutputSpec,
@@ -23,20 +32,11 @@ from mrsim.recipe_parts import (
     SplitSpec,
     VarySpec,
 )
-from mrsim.recipe_resolve import (
-    built,
-    check_cine,
-    typed,
-    with_contrasts,
-    with_positions,
-    with_split,
-    with_subjects,
-)
+from mrsim.recipes.sources import OBJECTS, base_table, oracle_of
 from mrsim.sequences import ALIASES, sequence_class
-from mrsim.sources import OBJECTS, base_table, oracle_of
 from phantoms.names import known
 
-RECIPE_FOLDER = Path(__file__).parent / "recipes"
+RECIPE_FOLDER = Path(__file__).parent
 RECIPE_OF_PHANTOM = {
     "brainweb": "brainweb-se",
     "synthetic": "synthetic-se",

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mrsim.slices import SLICE_SETS, slice_set
+from mrsim.recipes.slice_sets import SLICE_SETS, slice_set
 from phantoms.brainweb import BrainWeb
 
 VOXELS = -72.25e-3 + 0.5e-3 * np.arange(362)  # [m] centres along z

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from mrsim.draws import SUBJECT_KEY, coordinates, draw_subject, generator
-from mrsim.recipe import RECIPE_FOLDER, RECIPE_OF_PHANTOM, load_recipe, recipe_for, recipe_names
+from mrsim.recipes.recipe import RECIPE_FOLDER, RECIPE_OF_PHANTOM, load_recipe, recipe_for, recipe_names
+from mrsim.recipes.slice_sets import SLICE_SETS, slice_set, spread
+from mrsim.recipes.sources import base_table, oracle_of, source_of
 from mrsim.sequences import SEQUENCES, sequence_class
-from mrsim.slices import SLICE_SETS, slice_set, spread
-from mrsim.sources import base_table, oracle_of, source_of
 from phantoms.brainweb import SUBJECTS
 
 OWN_PHANTOM = tuple(name for name in recipe_names() if name != "nifti-se")  # it asks for files of the user's
