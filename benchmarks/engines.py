@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from mrsim.bloch.engine import simulate
 from mrsim.fields import susceptibility_b0
-from mrsim.plane import centred_plane
 from mrsim.sequences.spin_echo import SpinEcho
-from mrsim.slab import slab_spins
+from mrsim.slices.plane import centred_plane
+from mrsim.slices.slab import slab_spins
 from phantoms import phantom_source
 from phantoms.phantom import Spins
 

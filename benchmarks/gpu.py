@@ -36,11 +36,11 @@ from mrsim.bloch.engine import acquire, simulate
 from mrsim.bloch.weights import SUB_POSITIONS
 from mrsim.events import Events
 from mrsim.fields import FieldMap, susceptibility_b0
-from mrsim.plane import centred_plane
 from mrsim.recipes import Recipe, load_recipe
 from mrsim.recipes.sources import source_of
 from mrsim.sequences import SEQUENCES, sequence_class
-from mrsim.slab import slab_spins
+from mrsim.slices.plane import centred_plane
+from mrsim.slices.slab import slab_spins
 from phantoms import phantom_source
 from phantoms.phantom import Phantom, PhantomError, PhantomSource, Spins
 

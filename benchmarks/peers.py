@@ -114,8 +114,8 @@ TOOLS: dict[str, Callable[[Path, Spins, int], Run]] = {
 
 def write_case(folder: Path, options: argparse.Namespace) -> tuple[int, int]:
     """Write the scans as files and the spins; count spins and samples."""
-    from mrsim.plane import centred_plane
     from mrsim.pulseq.write import write_pulseq
+    from mrsim.slices.plane import centred_plane
     from phantoms import phantom_source
     from tests.mrsim.peers.objects import slice_spins
     from tests.mrsim.peers.scans import scan, without_t2prime

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.blocks import AXES, Block
 from mrsim.events import Events
+from mrsim.events.blocks import AXES, Block
 from mrsim.timeline import Curve, Ruler, Timeline, kspace_path, repetitions, ruler, timeline
 
 if TYPE_CHECKING:

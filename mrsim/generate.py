@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from mrsim.cine.draws import cine_coordinates, stack
 from mrsim.draws import SubjectDraw, coordinates, draw_subject
 from mrsim.parallel import WorkerError, run_on_cluster
-from mrsim.plane import AXES
 from mrsim.recipes.recipe import Recipe
 from mrsim.recipes.slice_sets import automatic
 from mrsim.recipes.sources import base_table, oracle_of, provenance, require_files, source_of
+from mrsim.slices.plane import AXES
 from mrsim.store import Layout, Store, StoreError, StoreWriter, SubjectWriter, open_store
 from mrsim.versions import versions
 

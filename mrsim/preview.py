@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.plane import RAS_NAMES, upright
 from mrsim.sampling import fixed_mask
+from mrsim.slices.plane import RAS_NAMES, upright
 from mrsim.store import Case, Store
 from mrsim.store.case import centred_ifft2, combine_coils
 

@@ -26,8 +26,8 @@ from mrsim.movie import (
     write_png,
     written,
 )
-from mrsim.plane import upright
 from mrsim.sampling import fixed_frame_lines
+from mrsim.slices.plane import upright
 from mrsim.store import Case, Store
 from mrsim.store.case import centred_ifft2, combine_coils
 from mrsim.store.layout import SPLITS

@@ -18,12 +18,12 @@ from mrsim.draws import SubjectDraw
 from mrsim.fields import COILS, CoilMaps, FieldMap, smooth_b0, susceptibility_b0
 from mrsim.inu import brain_field
 from mrsim.noise import add_noise
-from mrsim.oracle import class_fractions, oracle_labels, tissue_labels
-from mrsim.plane import SlicePlane, centred_plane, check_fov
 from mrsim.recipes.recipe import Recipe
 from mrsim.recipes.slice_sets import SliceError
 from mrsim.recipes.sources import oracle_of
-from mrsim.slab import slab_spins
+from mrsim.slices.oracle import class_fractions, oracle_labels, tissue_labels
+from mrsim.slices.plane import SlicePlane, centred_plane, check_fov
+from mrsim.slices.slab import slab_spins
 from phantoms.phantom import Phantom, PhantomSource, Spins
 
 Arrays = dict[str, NDArray[Any]]

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.blocks import AXES, Adc, Block, Gradient, Rf
 from mrsim.constants import GAMMA
 from mrsim.events import Events
+from mrsim.events.blocks import AXES, Adc, Block, Gradient, Rf
 
 Real = NDArray[np.float64]
 REAL = 1e-6  # a pulse whose phase strays by less is drawn with a sign

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mrsim.plane import SlicePlane
+from mrsim.slices.plane import SlicePlane
 from mrsim.store import Layout, StoreWriter
 
 CLASSES = ("background", "CSF", "GM", "WM")

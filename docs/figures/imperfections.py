@@ -22,7 +22,7 @@ from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from cli.mrsim import main as mrsim
-from mrsim.plane import upright
+from mrsim.slices.plane import upright
 
 BRAIN = "--phantom brainweb --subject 4 --every 4 --rf ideal --quiet"
 SE = f"{BRAIN} --sequence spin-echo --matrix 90x108 --slice-thickness 5"

@@ -24,7 +24,7 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 from mrsim.bloch.engine import acquire
 from mrsim.bloch.spoiling import SpoilingWarning
 from mrsim.events import Events
-from mrsim.plane import centred_plane, upright
+from mrsim.slices.plane import centred_plane, upright
 from phantoms import phantom_source
 from phantoms.phantom import Phantom, Spins
 from tests.mrsim.peers import mrzero

@@ -46,7 +46,7 @@ class Concomitant:
     """Maxwell terms of the gradients to first order in 1 / B0 (Bernstein et al., Magn Reson Med 1998;39:300).
 
     field_strength : [T] along S
-    axes : RAS axis of image x, y, z, see `mrsim.plane.SlicePlane.axes`
+    axes : RAS axis of image x, y, z, see `mrsim.slices.plane.SlicePlane.axes`
     centre : [m] RAS of the image frame; the isocentre is the origin
     """
 

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from mrsim.bloch.weights import amplitudes, box_share, sub_positions
 from mrsim.constants import GAMMA_BAR
 from mrsim.events import Events
-from mrsim.rf import Pulse
+from mrsim.events.rf import Pulse
 
 if TYPE_CHECKING:
     from phantoms.phantom import Spins

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mrsim.cine.kernels import count_tissues, winners
 from mrsim.cine.scene import Box, Scene
-from mrsim.oracle import to_bytes
+from mrsim.slices.oracle import to_bytes
 from phantoms.phantom import OracleClasses
 
 Labels = NDArray[np.uint8]
@@ -30,7 +30,7 @@ class Answers:
 
 
 def answers(spins: Labels, cuts: tuple[int, int, int], oracle: OracleClasses) -> Answers:
-    """Count spins (frame, layer, x, y) pixel by pixel; ties as in `mrsim.oracle`.
+    """Count spins (frame, layer, x, y) pixel by pixel; ties as in `mrsim.slices.oracle`.
 
     cuts : spins to a pixel (layer, y, x)
     """

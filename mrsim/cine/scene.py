@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from mrsim.cine.encode import Axis
-from mrsim.plane import SlicePlane
+from mrsim.slices.plane import SlicePlane
 
 if TYPE_CHECKING:
     from mrsim.fields import FieldMap

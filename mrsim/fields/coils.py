@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import ellipe, ellipk
 
-from mrsim.plane import SlicePlane
+from mrsim.slices.plane import SlicePlane
 from phantoms.phantom import Spins
 
 Real = NDArray[np.float64]

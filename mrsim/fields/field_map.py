@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.plane import SlicePlane
+from mrsim.slices.plane import SlicePlane
 
 Real = NDArray[np.float64]
 

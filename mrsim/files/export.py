@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from mrsim.plane import SlicePlane
 from mrsim.scanner.scan import Scan, played
 from mrsim.sequences import sequence_class
+from mrsim.slices.plane import SlicePlane
 from mrsim.store import Case, Store, StoreError
 from phantoms.names import known
 

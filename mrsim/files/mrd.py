@@ -31,9 +31,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrsim.files.mrd_header import DATASET, xml_header
-from mrsim.plane import SlicePlane
 from mrsim.reconstruction.grid import find_grid
 from mrsim.scanner.scan import FRAME_COUNTERS, Scan
+from mrsim.slices.plane import SlicePlane
 
 MM, US, TICK = 1e-3, 1e-6, 2.5e-3
 TO_LPS = np.array([-1.0, -1.0, 1.0])

@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from mrsim.plane import upright
 from mrsim.reconstruction.images import Images
 from mrsim.scanner.scan import Scan
+from mrsim.slices.plane import upright
 from phantoms.names import known
 
 INCHES = 4.0  # of a picture

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mrsim.constants import GAMMA_BAR
 from mrsim.fields.harmonics import solid_harmonics
-from mrsim.plane import SlicePlane
+from mrsim.slices.plane import SlicePlane
 from phantoms.phantom import Spins
 
 Real = NDArray[np.float64]

@@ -23,7 +23,7 @@ from phantoms.names import known
 if TYPE_CHECKING:
     from mrsim.bloch.dynamic import Dynamics
     from mrsim.bloch.pools import BoundPool
-    from mrsim.plane import SlicePlane
+    from mrsim.slices.plane import SlicePlane
     from phantoms.phantom import Spins
     from phantoms.tissues import TissueTable
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrsim.events import COLUMNS, SAME_TIME, Events
-from mrsim.rf import Pulse
+from mrsim.events.rf import Pulse
 
 Real = NDArray[np.float64]
 

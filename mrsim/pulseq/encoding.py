@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.blocks import NOT_IMAGED
 from mrsim.events import ON_GRID, Trajectory, places
+from mrsim.events.blocks import NOT_IMAGED
 
 SAME_K = 2e-5  # of the extent of k-space: what is closer is one line
 NOT_ENCODED = 1e-3  # of the extent in the plane: what varies less along z is an error of the slice gradient

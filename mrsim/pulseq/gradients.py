@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.blocks import Gradient, Trapezoid, Waveform
 from mrsim.constants import GAMMA_BAR
 from mrsim.events import SAME_TIME
+from mrsim.events.blocks import Gradient, Trapezoid, Waveform
 from mrsim.pulseq.text import PulseqText, Row
 
 Real = NDArray[np.float64]

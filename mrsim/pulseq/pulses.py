@@ -7,8 +7,8 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from mrsim.events.rf import Pulse
 from mrsim.pulseq.text import PulseqText, Row
-from mrsim.rf import Pulse
 
 USES = {
     "e": "excitation",

@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.blocks import Adc, Block, Gradient, Rf, compile_blocks
 from mrsim.constants import GAMMA_BAR
 from mrsim.events import Events
+from mrsim.events.blocks import Adc, Block, Gradient, Rf, compile_blocks
 from mrsim.pulseq.convention import check, pulse_phase, pulse_shape, receiver
 from mrsim.pulseq.encoding import Encoding, find_encoding, on_grid
 from mrsim.pulseq.gradients import GradientReader, rotate, rotation_matrix

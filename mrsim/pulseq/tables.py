@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.blocks import AXES, Adc, Block, Gradient, Rf, Trapezoid, Waveform
 from mrsim.constants import GAMMA_BAR
-from mrsim.hardware import Hardware
+from mrsim.events.blocks import AXES, Adc, Block, Gradient, Rf, Trapezoid, Waveform
+from mrsim.events.hardware import Hardware
+from mrsim.events.rf import Pulse
 from mrsim.pulseq.pulses import USES
 from mrsim.pulseq.text import NS, US
-from mrsim.rf import Pulse
 
 RF_RASTER = 1e-6  # [s] also that of the delays of receiver windows
 SLACK = 1e-6  # of a raster

@@ -11,9 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from mrsim.blocks import Block, with_phase
 from mrsim.events import Events
-from mrsim.hardware import Hardware
+from mrsim.events.blocks import Block, with_phase
+from mrsim.events.hardware import Hardware
 from mrsim.pulseq.tables import RF_RASTER, SLACK, Tables, number
 
 VERSIONS = ("1.4.1", "1.5.0")

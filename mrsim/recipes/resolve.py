@@ -7,11 +7,11 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mrsim.plane import OVERRUN
 from mrsim.recipes.sections import Contrast, PhantomSpec, SliceSpec, SplitSpec
 from mrsim.recipes.slice_sets import AUTO, HEART, MID, SLICE_SETS, selected, slice_set, what_slices_may_be
 from mrsim.recipes.sources import content_hash, subjects_of
 from mrsim.sequences import ALIASES, sequence_class
+from mrsim.slices.plane import OVERRUN
 from phantoms.cardiac.source import FOV as CARDIAC_FOV
 from phantoms.names import known
 

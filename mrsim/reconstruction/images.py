@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.plane import SlicePlane
 from mrsim.reconstruction.combine import METHODS, combine
 from mrsim.reconstruction.grid import find_grid
 from mrsim.reconstruction.transform import fft_images, nufft_images
+from mrsim.slices.plane import SlicePlane
 from phantoms.names import known
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from mrsim.bloch.weights import SUB_POSITIONS, SubPositions
 from mrsim.diffusion import with_diffusion
 from mrsim.events import Events
 from mrsim.imperfections.model import Imperfections
-from mrsim.plane import SlicePlane
+from mrsim.slices.plane import SlicePlane
 
 if TYPE_CHECKING:
     from mrsim.bloch.dynamic import Dynamics

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.blocks import NOT_IMAGED, Block
 from mrsim.constants import GAMMA_BAR
 from mrsim.events import Events
+from mrsim.events.blocks import NOT_IMAGED, Block
 from mrsim.noise import add_noise, noise_sigma
-from mrsim.plane import SlicePlane
+from mrsim.slices.plane import SlicePlane
 
 if TYPE_CHECKING:
     from mrsim.fields import CoilMaps, FieldMap
@@ -211,8 +211,8 @@ def scan_phantom(
 
     b0 b1 : maps of off-resonance [Hz] and of the transmit field over the nominal one
     """
-    from mrsim.oracle import class_fractions, oracle_labels, tissue_labels
-    from mrsim.slab import slab_spins
+    from mrsim.slices.oracle import class_fractions, oracle_labels, tissue_labels
+    from mrsim.slices.slab import slab_spins
 
     away = _through_plane(phantom, what, plane, (motion, imperfections))
     reach = what.reach + (away + what.off_centre) / plane.thickness

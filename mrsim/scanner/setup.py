@@ -14,9 +14,9 @@ from mrsim.fields import COILS, FieldMap, smooth_b0, susceptibility_b0
 from mrsim.fields.coils import CoilMaps, Extent
 from mrsim.files.fields import read_coils, read_field
 from mrsim.motion import Moving
-from mrsim.plane import SlicePlane, centred_plane, check_fov
 from mrsim.recipes.sections import B0_KINDS
 from mrsim.scanner.scan import Played, Scan, scan_phantom, scan_spins
+from mrsim.slices.plane import SlicePlane, centred_plane, check_fov
 from phantoms import PHANTOMS, phantom_source
 from phantoms.names import known
 from phantoms.phantom import Phantom, PhantomError, PhantomSource, Spins

@@ -12,11 +12,11 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.blocks import Adc, Block, Gradient, Rf, Trapezoid, compile_blocks, delay
 from mrsim.constants import GAMMA_BAR
 from mrsim.events import Events
-from mrsim.hardware import Hardware
-from mrsim.rf import Pulse, hamming_sinc, instantaneous
+from mrsim.events.blocks import Adc, Block, Gradient, Rf, Trapezoid, compile_blocks, delay
+from mrsim.events.hardware import Hardware
+from mrsim.events.rf import Pulse, hamming_sinc, instantaneous
 from mrsim.sequences.timing import phased, room, silent, total
 
 RF_KINDS = ("shaped", "ideal")

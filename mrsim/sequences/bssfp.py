@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from mrsim.blocks import Block, delay
+from mrsim.events.blocks import Block, delay
 from mrsim.sequences.base import ALONG_X, Shot, SliceSequence, parameter
 from mrsim.sequences.timing import (
     after,

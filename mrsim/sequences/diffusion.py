@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.blocks import Block, Trapezoid
 from mrsim.constants import GAMMA
 from mrsim.diffusion import b_values
+from mrsim.events.blocks import Block, Trapezoid
 from mrsim.sequences.base import parameter
 from mrsim.sequences.epi import Epi
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from mrsim.blocks import Adc, Block, Trapezoid, delay
 from mrsim.constants import GAMMA_BAR
+from mrsim.events.blocks import Adc, Block, Trapezoid, delay
 from mrsim.sequences.base import ALONG_X, Shot, parameter
 from mrsim.sequences.prepared import PreparedSequence
 from mrsim.sequences.timing import after, area_after, centre, room, total

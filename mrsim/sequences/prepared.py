@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from mrsim.blocks import Block, Rf, delay
 from mrsim.constants import GAMMA
-from mrsim.rf import Pulse, gaussian, hard, instantaneous
+from mrsim.events.blocks import Block, Rf, delay
+from mrsim.events.rf import Pulse, gaussian, hard, instantaneous
 from mrsim.sequences.base import SliceSequence, parameter
 from mrsim.sequences.timing import after, centre, room, total
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.blocks import Block, Trapezoid, delay
+from mrsim.events.blocks import Block, Trapezoid, delay
 from mrsim.sequences.base import ALONG_X, Shot, parameter
 from mrsim.sequences.gre import GradientEcho
 from mrsim.sequences.timing import after, area_after, area_before, room, sample_time

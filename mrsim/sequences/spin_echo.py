@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from mrsim.blocks import Block, delay
+from mrsim.events.blocks import Block, delay
 from mrsim.sequences.base import ALONG_X, Shot, parameter
 from mrsim.sequences.prepared import PreparedSequence
 from mrsim.sequences.timing import after, area_after, area_before, centre, room, sample_time

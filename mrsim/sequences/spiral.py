@@ -11,9 +11,9 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.blocks import Adc, Block, Waveform, delay
 from mrsim.constants import GAMMA_BAR
-from mrsim.hardware import Hardware
+from mrsim.events.blocks import Adc, Block, Waveform, delay
+from mrsim.events.hardware import Hardware
 from mrsim.sequences.base import ALONG_X, Shot, parameter
 from mrsim.sequences.gre import GradientEcho
 from mrsim.sequences.radial import check_square

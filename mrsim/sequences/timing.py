@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mrsim.blocks import Block, Trapezoid, with_phase
 from mrsim.events import SAME_TIME
+from mrsim.events.blocks import Block, Trapezoid, with_phase
 
 
 def centre(block: Block) -> float:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.blocks import Block, delay
+from mrsim.events.blocks import Block, delay
 from mrsim.sequences.base import ALONG_X, Shot, parameter
 from mrsim.sequences.prepared import PreparedSequence
 from mrsim.sequences.timing import after, area_after, area_before, centre, room, sample_time

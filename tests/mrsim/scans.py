@@ -3,11 +3,11 @@
 import numpy as np
 from scipy.special import j1
 
-from mrsim.blocks import Adc, Block, Rf, Trapezoid, Waveform, compile_blocks
 from mrsim.constants import GAMMA_BAR
-from mrsim.plane import SlicePlane
-from mrsim.rf import instantaneous
+from mrsim.events.blocks import Adc, Block, Rf, Trapezoid, Waveform, compile_blocks
+from mrsim.events.rf import instantaneous
 from mrsim.scanner.scan import Played, Scan, window_counters
+from mrsim.slices.plane import SlicePlane
 
 PLANE = SlicePlane(
     orientation="axial", centre=(0.01, -0.02, 0.03), fov=(0.16, 0.20), matrix=(32, 40), thickness=4e-3

@@ -11,10 +11,10 @@ from mrsim import simulation
 from mrsim.generate import GenerateError, generate
 from mrsim.noise import add_noise
 from mrsim.parallel import LOST_WORKERS, WorkerError, run_on_cluster
-from mrsim.plane import SlicePlane
 from mrsim.recipes.slice_sets import SliceError
 from mrsim.recipes.sources import source_of
-from mrsim.slab import slab_spins
+from mrsim.slices.plane import SlicePlane
+from mrsim.slices.slab import slab_spins
 from mrsim.store import StoreError, StoreWriter, open_store
 from phantoms.phantom import PhantomError
 from tests.mrsim.tiny import tiny_recipe

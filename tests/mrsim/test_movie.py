@@ -10,8 +10,8 @@ from scipy.ndimage import maximum_filter, minimum_filter
 
 from cli.mrsim import main
 from mrsim import movie
-from mrsim.plane import upright
 from mrsim.preview_cine import beat_of, chosen_frames, view_of, write_cine_preview
+from mrsim.slices.plane import upright
 from mrsim.store import open_store
 from tests.stores import CINE_CLASSES, write_cine_store
 

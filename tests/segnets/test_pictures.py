@@ -5,7 +5,7 @@ import pytest
 from matplotlib.colors import to_rgb
 from matplotlib.image import imread
 
-from mrsim import plane
+from mrsim.slices import plane
 from segnets import pictures
 from tests.stores import CLASSES
 

@@ -8,7 +8,7 @@ import pytest
 import xarray
 import zarr
 
-from mrsim.plane import SlicePlane
+from mrsim.slices.plane import SlicePlane
 from mrsim.store import open_store
 from segnets.data import DataError
 from segnets.evaluate import EvaluateConfig

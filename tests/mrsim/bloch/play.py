@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 
 from mrsim.bloch.engine import acquire
-from mrsim.blocks import Adc, Block, Rf, compile_blocks, delay
 from mrsim.constants import GAMMA_BAR
-from mrsim.rf import instantaneous
+from mrsim.events.blocks import Adc, Block, Rf, compile_blocks, delay
+from mrsim.events.rf import instantaneous
 from phantoms.phantom import POINT, Spins
 
 TOLERANCE = {"cartesian": 1e-6, "isochromat": 1e-6, "nufft": 1e-5, "reference": 1e-6}  # what they promise

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mrsim.blocks import delay
+from mrsim.events.blocks import delay
 from mrsim.sequences.turbo_spin_echo import TurboSpinEcho
 from tests.mrsim.bloch.play import READ, delay_from, delay_to, echo, played, pulse, signal
 

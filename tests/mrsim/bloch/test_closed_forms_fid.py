@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from mrsim.blocks import Adc, Block, Trapezoid
 from mrsim.constants import GAMMA_BAR
+from mrsim.events.blocks import Adc, Block, Trapezoid
 from mrsim.sequences.gre import GradientEcho
 from tests.mrsim.bloch.play import READ, TOLERANCE, delay_to, played, pulse, signal
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mrsim.bloch.spoiling import SpoilingWarning
-from mrsim.blocks import Block, Trapezoid, delay
 from mrsim.constants import GAMMA_BAR
+from mrsim.events.blocks import Block, Trapezoid, delay
 from mrsim.sequences.gre import GradientEcho, quadratic_phase
 from mrsim.sequences.timing import phased
 from tests.mrsim.bloch.play import DWELL, READ, TOLERANCE, echo, played, pulse, signal

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from mrsim.blocks import Block, Rf, Trapezoid, Waveform, delay
 from mrsim.constants import GAMMA_BAR
-from mrsim.rf import Pulse, hamming_sinc, hard
+from mrsim.events.blocks import Block, Rf, Trapezoid, Waveform, delay
+from mrsim.events.rf import Pulse, hamming_sinc, hard
 from mrsim.sequences.spin_echo import SpinEcho
 from tests.mrsim.bloch.play import DWELL, READ, echo, played, pulse, signal
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import curve_fit
 
-from mrsim.blocks import delay
+from mrsim.events.blocks import delay
 from mrsim.sequences.inversion_recovery import InversionRecovery
 from mrsim.sequences.spin_echo import SpinEcho
 from phantoms.tissues import tissue_table

@@ -36,7 +36,7 @@ CASES = (*SEQUENCES, "anything", "anything, steady state")
 def anything(repetitions):
     """Events with all that there is: offset pulses in changing gradients, trains around an echo, windows."""
     from mrsim.events import Events
-    from mrsim.rf import Pulse, hamming_sinc, instantaneous
+    from mrsim.events.rf import Pulse, hamming_sinc, instantaneous
 
     pulses = (
         hamming_sinc(1.2, 0.4e-3, 3.0, use="excitation", steps=40),
@@ -81,7 +81,7 @@ def anything(repetitions):
 
 def refined(events, times):
     """Divide the raster steps, for the reference, whose error is of the second order in them."""
-    from mrsim.rf import Pulse
+    from mrsim.events.rf import Pulse
 
     def fine(p):
         return Pulse(

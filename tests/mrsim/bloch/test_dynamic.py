@@ -9,10 +9,10 @@ from scipy.linalg import expm
 from mrsim.bloch.dynamic import Concomitant, Dynamics, dynamic
 from mrsim.bloch.pools import NEAREST, BoundPool, exchange, super_lorentzian
 from mrsim.bloch.reference import reference
-from mrsim.blocks import Adc, Block, Rf, Trapezoid, compile_blocks, delay
 from mrsim.constants import GAMMA_BAR
+from mrsim.events.blocks import Adc, Block, Rf, Trapezoid, compile_blocks, delay
+from mrsim.events.rf import Pulse, hamming_sinc, instantaneous
 from mrsim.motion import Flow, Moving, periodic, rigid
-from mrsim.rf import Pulse, hamming_sinc, instantaneous
 from mrsim.sequences.spin_echo import SpinEcho
 from phantoms.motion import Motion, Path, TimeCurve, Translate
 from phantoms.phantom import Spins

@@ -16,9 +16,9 @@ from mrsim.bloch.pulses import TOLERANCE, pulse_operator
 from mrsim.bloch.readout import prepare_train, receive, train_shape
 from mrsim.bloch.reference import turn
 from mrsim.bloch.rotation import cos_sin, cos_sin_32, sinc_cosc
-from mrsim.blocks import Block, Rf, Trapezoid, Waveform, compile_blocks
 from mrsim.constants import GAMMA_BAR
-from mrsim.rf import Pulse, hard
+from mrsim.events.blocks import Block, Rf, Trapezoid, Waveform, compile_blocks
+from mrsim.events.rf import Pulse, hard
 from mrsim.sequences.spin_echo import SpinEcho
 
 LOOSE = 1e9  # a tolerance for which no step is divided

@@ -12,8 +12,8 @@ from mrsim.bloch.isochromat import isochromat
 from mrsim.bloch.low_rank import interpolation
 from mrsim.bloch.nufft import nufft
 from mrsim.bloch.segments import refusal, segments
-from mrsim.blocks import Block, Rf, compile_blocks, delay
-from mrsim.rf import hard
+from mrsim.events.blocks import Block, Rf, compile_blocks, delay
+from mrsim.events.rf import hard
 from mrsim.sequences import sequence_class
 from tests.mrsim.scans import EXCITE, cartesian, line, lobe, radial
 

@@ -8,7 +8,7 @@ import pytest
 
 from mrsim.bloch.engine import acquire
 from mrsim.bloch.table import INTERPOLATION, error_of_every_second, first_step
-from mrsim.blocks import compile_blocks, delay
+from mrsim.events.blocks import compile_blocks, delay
 from mrsim.sequences.bssfp import BalancedSsfp
 from mrsim.sequences.gre import GradientEcho
 from tests.mrsim.bloch.play import points, pulse

@@ -3,8 +3,8 @@ import pytest
 
 from mrsim.fields import COILS, FieldMap, loop_array
 from mrsim.fields.coils import loop_field
-from mrsim.plane import AXES, SlicePlane
-from mrsim.slab import slab_spins
+from mrsim.slices.plane import AXES, SlicePlane
+from mrsim.slices.slab import slab_spins
 from phantoms.phantom import BRAIN_ORACLE, Phantom, Spins
 from phantoms.tissues import tissue_table
 

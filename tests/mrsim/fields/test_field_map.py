@@ -3,7 +3,7 @@ import pytest
 from scipy.interpolate import RegularGridInterpolator
 
 from mrsim.fields import FieldMap
-from mrsim.plane import AXES, SlicePlane
+from mrsim.slices.plane import AXES, SlicePlane
 
 
 @pytest.fixture(scope="module")

@@ -12,12 +12,12 @@ from mrsim.files.fields import read_coils, read_field
 from mrsim.imperfections.gradients import EddyCurrent
 from mrsim.imperfections.model import Imperfections
 from mrsim.motion import Moving, flowing, read_motion
-from mrsim.plane import SlicePlane
 from mrsim.reconstruction.images import reconstruct
 from mrsim.scanner.measure import measure
 from mrsim.scanner.scan import played
 from mrsim.scanner.setup import Setup, thinned
 from mrsim.sequences.gre import GradientEcho
+from mrsim.slices.plane import SlicePlane
 from phantoms import phantom_source
 from phantoms.phantom import PhantomError
 
@@ -106,7 +106,7 @@ def test_flow_fills_the_stretch_that_its_spins_fill():
 def test_t2prime_and_chemical_shift_can_be_turned_off():
     source = phantom_source("sphere", tissue="oil", field_strength=1.5).load(1)
     table = source.tissues
-    from mrsim.slab import slab_spins
+    from mrsim.slices.slab import slab_spins
 
     plane = SlicePlane(fov=FOV, matrix=(16, 16), thickness=THICKNESS)
     spins = slab_spins(thinned(source, 4), plane)
@@ -159,7 +159,7 @@ def test_gradient_errors_draw_an_object_smaller():
 def test_what_would_mix_up_spins_is_refused():
     sequence = GradientEcho(fov=FOV, matrix=(2, 16), thickness=THICKNESS, rf="ideal")
     source = thinned(phantom_source("sphere", field_strength=1.5).load(1), 8)
-    from mrsim.slab import slab_spins
+    from mrsim.slices.slab import slab_spins
 
     plane = SlicePlane(fov=FOV, matrix=(2, 16), thickness=THICKNESS)
     spins, bent = slab_spins(source, plane), Imperfections(gradient_error=(-0.5, -0.5, 0.0))

@@ -5,18 +5,18 @@ import numpy as np
 import pytest
 
 from mrsim.bloch.reference import reference
-from mrsim.blocks import Adc, Block, Rf, Trapezoid, compile_blocks, delay
 from mrsim.constants import GAMMA_BAR
+from mrsim.events.blocks import Adc, Block, Rf, Trapezoid, compile_blocks, delay
+from mrsim.events.rf import hamming_sinc, instantaneous
 from mrsim.imperfections.fields import RADIUS, GradientNonlinearity, fat_spectrum, with_spectrum
 from mrsim.imperfections.frame import drifting
 from mrsim.imperfections.gradients import EddyCurrent, delayed, with_eddy_currents
 from mrsim.imperfections.model import Imperfections
 from mrsim.imperfections.receiver import off_phase, quantised, spiked
 from mrsim.imperfections.waveforms import waveforms, with_waveforms
-from mrsim.plane import SlicePlane
-from mrsim.rf import hamming_sinc, instantaneous
 from mrsim.sequences.bssfp import BalancedSsfp
 from mrsim.sequences.spin_echo import SpinEcho
+from mrsim.slices.plane import SlicePlane
 from phantoms.phantom import Spins
 
 TRAPEZOID = Trapezoid(amplitude=12e-3, rise=200e-6, flat=3e-3, fall=150e-6, delay=100e-6)

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from mrsim.fields import susceptibility_b0
-from mrsim.plane import SlicePlane
-from mrsim.slab import slab_spins
+from mrsim.slices.plane import SlicePlane
+from mrsim.slices.slab import slab_spins
 from phantoms.phantom import Phantom, Spins
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from mrsim.bloch.engine import acquire
-from mrsim.plane import centred_plane
 from mrsim.pulseq.read import read_pulseq
 from mrsim.pulseq.write import write_pulseq
+from mrsim.slices.plane import centred_plane
 from phantoms import phantom_source
 from tests.mrsim.peers.objects import slice_spins
 from tests.mrsim.peers.scans import SCANS, image, nrmse, scan, without_t2prime

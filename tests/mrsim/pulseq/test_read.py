@@ -10,8 +10,8 @@ import numpy as np
 import pypulseq as pp
 import pytest
 
-from mrsim.blocks import Waveform
 from mrsim.constants import GAMMA_BAR
+from mrsim.events.blocks import Waveform
 from mrsim.pulseq.read import read_pulseq
 from mrsim.pulseq.text import PulseqError, decompress
 from tests.mrsim.pulseq.examples import EXAMPLES, SYSTEM, gre

@@ -9,13 +9,13 @@ import numpy as np
 import pypulseq as pp
 import pytest
 
-from mrsim.blocks import Adc, Block, Rf, Trapezoid, Waveform, delay
-from mrsim.hardware import Hardware
+from mrsim.events.blocks import Adc, Block, Rf, Trapezoid, Waveform, delay
+from mrsim.events.hardware import Hardware
+from mrsim.events.rf import hamming_sinc, hard, instantaneous
 from mrsim.pulseq.read import read_pulseq
 from mrsim.pulseq.tables import compress, resampled
 from mrsim.pulseq.text import decompress
 from mrsim.pulseq.write import write_pulseq
-from mrsim.rf import hamming_sinc, hard, instantaneous
 from mrsim.sequences import SEQUENCES, sequence_class
 from tests.mrsim.pulseq.examples import EXAMPLES
 

@@ -4,9 +4,9 @@ import nibabel
 import numpy as np
 import pytest
 
-from mrsim.plane import SlicePlane
 from mrsim.reconstruction.images import reconstruct
 from mrsim.reconstruction.nifti import write_nifti
+from mrsim.slices.plane import SlicePlane
 from tests.mrsim.scans import PLANE, cartesian, disc, epi, points, radial, scan_of, spiral
 
 PIXELS = [(5, 9), (20, 30), (16, 20)]

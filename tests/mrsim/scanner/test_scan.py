@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from mrsim.bloch.engine import acquire
-from mrsim.blocks import compile_blocks
+from mrsim.events.blocks import compile_blocks
 from mrsim.imperfections.model import Imperfections
-from mrsim.plane import SlicePlane
 from mrsim.reconstruction.images import reconstruct
 from mrsim.scanner.scan import Played, played, scan_phantom, timing, window_counters
 from mrsim.scanner.setup import Setup
 from mrsim.sequences.gre import GradientEcho
 from mrsim.sequences.spin_echo import SpinEcho
+from mrsim.slices.plane import SlicePlane
 from phantoms.phantom import BRAIN_ORACLE, POINT, Phantom, Spins
 from phantoms.tissues import tissue_table
 from tests.mrsim.scans import cartesian

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mrsim.constants import GAMMA_BAR
-from mrsim.hardware import Hardware
+from mrsim.events.hardware import Hardware
 from mrsim.pulseq.read import read_pulseq
 from mrsim.pulseq.write import write_pulseq
 from mrsim.sequences import SEQUENCES, sequence_class

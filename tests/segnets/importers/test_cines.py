@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from cli.describe import store_text
 from cli.segnets_import import import_data
-from mrsim.plane import upright
+from mrsim.slices.plane import upright
 from mrsim.store import open_store
 from segnets.cardiac.hearts import slice_pitch
 from segnets.importers import acdc, ukb

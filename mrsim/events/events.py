@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrsim.constants import GAMMA_BAR
-from mrsim.rf import Pulse
+from mrsim.events.rf import Pulse
 
 Real = NDArray[np.float64]
 Index = NDArray[np.intp]

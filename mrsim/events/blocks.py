@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.events import COLUMNS, SAME_TIME, Events
-from mrsim.rf import Pulse
+from mrsim.events.events import COLUMNS, SAME_TIME, Events
+from mrsim.events.rf import Pulse
 
 Real = NDArray[np.float64]
 AXES = ("gx", "gy", "gz")

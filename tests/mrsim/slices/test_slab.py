@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mrsim.fields import FieldMap
-from mrsim.plane import AXES, SlicePlane
-from mrsim.slab import slab_spins
+from mrsim.slices.plane import AXES, SlicePlane
+from mrsim.slices.slab import slab_spins
 from phantoms.phantom import BRAIN_ORACLE, Phantom
 from phantoms.tissues import tissue_table
 

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mrsim.bloch.reference import Isochromats, State, advance
-from mrsim.blocks import Adc, Block, Rf, Trapezoid, Waveform, compile_blocks, delay, with_phase
 from mrsim.constants import GAMMA_BAR
-from mrsim.rf import gaussian, hamming_sinc, hard, instantaneous
+from mrsim.events.blocks import Adc, Block, Rf, Trapezoid, Waveform, compile_blocks, delay, with_phase
+from mrsim.events.rf import gaussian, hamming_sinc, hard, instantaneous
 
 WHOLE = {"matrix": (1, 1), "pixel_volume": 1.0}
 EXCITE = instantaneous(math.pi / 2, use="excitation")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from mrsim.bloch.reference import Isochromats, State, advance
-from mrsim.blocks import Block, Rf, compile_blocks
 from mrsim.constants import GAMMA_BAR
-from mrsim.rf import Pulse, gaussian, hamming_sinc, hard, instantaneous
+from mrsim.events.blocks import Block, Rf, compile_blocks
+from mrsim.events.rf import Pulse, gaussian, hamming_sinc, hard, instantaneous
 
 
 def played(pulse, freq):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.plane import SNAP, SlicePlane
+from mrsim.slices.plane import SNAP, SlicePlane
 from phantoms.phantom import OracleClasses, Phantom
 
 Real = NDArray[np.float64]

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrsim.constants import GAMMA_BAR
-from mrsim.plane import SNAP, Scalar, SlicePlane
+from mrsim.slices.plane import SNAP, Scalar, SlicePlane
 from phantoms.phantom import Phantom, Spins
 from phantoms.tissues import TissueTable
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 
-from mrsim.blocks import Trapezoid
+from mrsim.events.blocks import Trapezoid
 
 ROUNDING = 1e-9  # of a raster
 

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mrsim.plane import AXES, SlicePlane, centred_plane, check_fov, upright
+from mrsim.slices.plane import AXES, SlicePlane, centred_plane, check_fov, upright
 from phantoms.phantom import BRAIN_ORACLE, Phantom
 from phantoms.tissues import tissue_table
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mrsim.oracle import class_fractions, oracle_labels, tissue_labels, to_bytes
-from mrsim.plane import AXES, SlicePlane, centred_plane
+from mrsim.slices.oracle import class_fractions, oracle_labels, tissue_labels, to_bytes
+from mrsim.slices.plane import AXES, SlicePlane, centred_plane
 from phantoms.phantom import BRAIN_ORACLE, Phantom
 from phantoms.tissues import tissue_table
 
