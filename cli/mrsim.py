@@ -177,11 +177,11 @@ def preview(store: str, out: str | None, cases: str | None, rate: float, quiet: 
     name = store.rstrip("/").rsplit("/", 1)[-1]
     target = out or f"{name.removesuffix('.zip').removesuffix('.zarr')}.png"
     if opened.n_frames:
-        from mrsim.preview_cine import write_cine_preview
+        from mrsim.pictures.preview_cine import write_cine_preview
 
         paths: tuple[object, ...] = checked(write_cine_preview, opened, target, cases=wanted, rate=rate)
     else:
-        from mrsim.preview import write_preview
+        from mrsim.pictures.preview import write_preview
 
         paths = (checked(write_preview, opened, target, cases=wanted, rate=rate),)
     if not quiet:

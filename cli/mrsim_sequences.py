@@ -52,7 +52,7 @@ def sequences(
     if plot is None:
         list_sequences(name)
         return
-    from mrsim.diagram import write_diagram
+    from mrsim.pictures.diagram import write_diagram
 
     sequence, title = checked(build, plot, parameters)
     path = Path(out or f"{Path(plot).stem}.png")

@@ -197,7 +197,7 @@ def simulate(
 def run(flags: dict[str, Any]) -> Scan:
     """Scan what the flags describe; ValueError for what is unknown or impossible."""
     from mrsim.bloch.engine import require_device
-    from mrsim.motion import read_motion
+    from mrsim.imperfections.motion import read_motion
     from mrsim.scanner.setup import Setup
 
     require_device(flags["device"])

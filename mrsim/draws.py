@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.inu import draw_coefficients
+from mrsim.imperfections.inu import draw_coefficients
 from mrsim.recipes.recipe import Recipe
 from mrsim.recipes.resolve import TEST_OF_FIVE
 from mrsim.recipes.sections import VarySpec

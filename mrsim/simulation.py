@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from mrsim.bloch.engine import simulate
 from mrsim.draws import SubjectDraw
 from mrsim.fields import COILS, CoilMaps, FieldMap, smooth_b0, susceptibility_b0
-from mrsim.inu import brain_field
-from mrsim.noise import add_noise
+from mrsim.imperfections.inu import brain_field
+from mrsim.imperfections.noise import add_noise
 from mrsim.recipes.recipe import Recipe
 from mrsim.recipes.slice_sets import SliceError
 from mrsim.recipes.sources import oracle_of

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mrsim.movie import (
+from mrsim.pictures.movie import (
     BLACK,
     GREYS,
     Picture,

@@ -22,7 +22,7 @@ COLOURS = {  # SERANet's figure: CSF purple, GM orange, WM white
     "CSF": "#8e44c4",
     "GM": "#f28e1c",
     "WM": "#ffffff",
-    "LV": "#ff5050",  # as in moving pictures, mrsim.movie
+    "LV": "#ff5050",  # as in moving pictures, mrsim.pictures.movie
     "myocardium": "#46d470",
     "RV": "#55a8ff",
 }

@@ -28,7 +28,7 @@ from mrsim.constants import GAMMA_BAR
 from mrsim.events import Events
 
 if TYPE_CHECKING:
-    from mrsim.motion import Moving
+    from mrsim.imperfections.motion import Moving
     from phantoms.phantom import Spins
 
 SPINS_AT_ONCE = 8192

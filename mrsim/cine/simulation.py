@@ -22,7 +22,7 @@ from mrsim.cine.scene import Box, Scene, cropped, full_plane
 from mrsim.cine.steady import SignalTable, Train, signal_table, tabulated
 from mrsim.draws import SUBJECT_KEY, SubjectDraw, generator
 from mrsim.fields import CoilMaps, FieldMap
-from mrsim.noise import add_noise
+from mrsim.imperfections.noise import add_noise
 from mrsim.recipes.recipe import Recipe
 from mrsim.recipes.sources import oracle_of
 from phantoms.cardiac.heart import Heart

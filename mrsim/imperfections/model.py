@@ -15,8 +15,8 @@ from mrsim.fields.b1 import dielectric_b1
 from mrsim.imperfections.fields import GradientNonlinearity, fat_spectrum, with_spectrum
 from mrsim.imperfections.frame import drifting
 from mrsim.imperfections.gradients import EddyCurrent, delayed, with_eddy_currents
+from mrsim.imperfections.motion import Moving, flowing, periodic, rigid
 from mrsim.imperfections.receiver import off_phase, quantised, spiked
-from mrsim.motion import Moving, flowing, periodic, rigid
 from phantoms.motion import HeartBeat, Translate
 from phantoms.names import known
 

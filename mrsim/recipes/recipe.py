@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mrsim.bloch.engine import DEVICES
-from mrsim.noise import NOISE_REFERENCES
+from mrsim.imperfections.noise import NOISE_REFERENCES
 from mrsim.recipes.resolve import (
     built,
     check_cine,

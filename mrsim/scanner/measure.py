@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from mrsim.bloch.engine import acquire, choose_engine
 from mrsim.bloch.spoiling import check_spoiling
 from mrsim.bloch.weights import SUB_POSITIONS, SubPositions
-from mrsim.diffusion import with_diffusion
 from mrsim.events import Events
+from mrsim.imperfections.diffusion import with_diffusion
 from mrsim.imperfections.model import Imperfections
 from mrsim.slices.plane import SlicePlane
 
 if TYPE_CHECKING:
     from mrsim.bloch.dynamic import Dynamics
-    from mrsim.motion import Moving
+    from mrsim.imperfections.motion import Moving
     from phantoms.phantom import Spins
     from phantoms.tissues import TissueTable
 

@@ -15,13 +15,13 @@ from numpy.typing import NDArray
 from mrsim.constants import GAMMA_BAR
 from mrsim.events import Events
 from mrsim.events.blocks import NOT_IMAGED, Block
-from mrsim.noise import add_noise, noise_sigma
+from mrsim.imperfections.noise import add_noise, noise_sigma
 from mrsim.slices.plane import SlicePlane
 
 if TYPE_CHECKING:
     from mrsim.fields import CoilMaps, FieldMap
     from mrsim.imperfections.model import Imperfections
-    from mrsim.motion import Moving
+    from mrsim.imperfections.motion import Moving
     from phantoms.phantom import Phantom, Spins
 
 Signal = NDArray[np.complex64]

@@ -13,7 +13,7 @@ from mrsim.events import Events
 from mrsim.fields import COILS, FieldMap, smooth_b0, susceptibility_b0
 from mrsim.fields.coils import CoilMaps, Extent
 from mrsim.files.fields import read_coils, read_field
-from mrsim.motion import Moving
+from mrsim.imperfections.motion import Moving
 from mrsim.recipes.sections import B0_KINDS
 from mrsim.scanner.scan import Played, Scan, scan_phantom, scan_spins
 from mrsim.slices.plane import SlicePlane, centred_plane, check_fov

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mrsim.constants import GAMMA
-from mrsim.diffusion import b_values
 from mrsim.events.blocks import Block, Trapezoid
+from mrsim.imperfections.diffusion import b_values
 from mrsim.sequences.base import parameter
 from mrsim.sequences.epi import Epi
 

@@ -24,7 +24,7 @@ class Case:
     affine : (4, 4) float64 [m] pixel index (x, y, 0, 1) -> RAS; or None
     b0 : (y, x) float32 [Hz] or None
     csm : (coil, y, x) complex64 or None
-    inu : ([contrast,] inu_term) float64 intensity non-uniformity, see `mrsim.inu`; or None
+    inu : ([contrast,] inu_term) float64 intensity non-uniformity, see `mrsim.imperfections.inu`; or None
     coords : everything that was drawn, by name; (contrast,) where it differs by contrast
     contrasts : names along the axis "contrast"; () is a single contrast, without that axis
     seed : of the data set, which with `index` and `contrast_number` makes the noise of this case
@@ -141,7 +141,7 @@ class Case:
             return replace(
                 self, kspace=np.stack([self.contrast(name).biased(level).kspace for name in self.contrasts])
             )
-        from mrsim.inu import field_of_image
+        from mrsim.imperfections.inu import field_of_image
 
         shape = (self.kspace.shape[-2], self.kspace.shape[-1])
         factor = field_of_image(self.inu, self.affine, shape, level)
@@ -162,7 +162,7 @@ class Case:
             )
         if self.contrasts:
             return np.stack([self.contrast(c).noisy(level, reference=reference) for c in self.contrasts])
-        from mrsim.noise import add_noise
+        from mrsim.imperfections.noise import add_noise
 
         noisy: NDArray[np.complex64] = add_noise(
             self.kspace,

@@ -5,7 +5,7 @@ import pytest
 import xarray
 
 from mrsim.generate import generate
-from mrsim.noise import noise_sigma
+from mrsim.imperfections.noise import noise_sigma
 from mrsim.recipes import RECIPE_FOLDER
 from mrsim.recipes.sources import source_of
 from mrsim.simulation import prepare
@@ -125,7 +125,7 @@ def test_stripped_heads_have_only_the_tissues_to_segment(folder, store, tmp_path
 
 def test_the_fields_span_the_level_over_the_brain_of_each_subject(folder, store):
     from mrsim.draws import draw_subject
-    from mrsim.inu import field_at
+    from mrsim.imperfections.inu import field_at
 
     recipe = recipe_of(folder, orientation=VIEWS, rf="ideal")
     draw = draw_subject(recipe, 1, [0.0] * 6)

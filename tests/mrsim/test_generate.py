@@ -9,7 +9,7 @@ import pytest
 
 from mrsim import simulation
 from mrsim.generate import GenerateError, generate
-from mrsim.noise import add_noise
+from mrsim.imperfections.noise import add_noise
 from mrsim.parallel import LOST_WORKERS, WorkerError, run_on_cluster
 from mrsim.recipes.slice_sets import SliceError
 from mrsim.recipes.sources import source_of

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from PIL import Image, ImageSequence
 
 from cli.segnets import main
-from mrsim import movie
+from mrsim.pictures import movie
 from mrsim.store import open_store
 from segnets import movies
 from segnets.evaluate import EvaluateConfig, evaluate

@@ -12,7 +12,7 @@ from mrsim.bloch.reference import reference
 from mrsim.constants import GAMMA_BAR
 from mrsim.events.blocks import Adc, Block, Rf, Trapezoid, compile_blocks, delay
 from mrsim.events.rf import Pulse, hamming_sinc, instantaneous
-from mrsim.motion import Flow, Moving, periodic, rigid
+from mrsim.imperfections.motion import Flow, Moving, periodic, rigid
 from mrsim.sequences.spin_echo import SpinEcho
 from phantoms.motion import Motion, Path, TimeCurve, Translate
 from phantoms.phantom import Spins

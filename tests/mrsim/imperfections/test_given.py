@@ -11,7 +11,7 @@ from cli.mrsim_simulate import eddy_current
 from mrsim.files.fields import read_coils, read_field
 from mrsim.imperfections.gradients import EddyCurrent
 from mrsim.imperfections.model import Imperfections
-from mrsim.motion import Moving, flowing, read_motion
+from mrsim.imperfections.motion import Moving, flowing, read_motion
 from mrsim.reconstruction.images import reconstruct
 from mrsim.scanner.measure import measure
 from mrsim.scanner.scan import played

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mrsim.constants import GAMMA
-from mrsim.diffusion import b_values
+from mrsim.imperfections.diffusion import b_values
 from mrsim.sequences.diffusion import DiffusionSpinEcho, lobe_weighting
 from mrsim.sequences.epi import Epi
 

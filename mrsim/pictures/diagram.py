@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mrsim.events import Events
 from mrsim.events.blocks import AXES, Block
-from mrsim.timeline import Curve, Ruler, Timeline, kspace_path, repetitions, ruler, timeline
+from mrsim.pictures.timeline import Curve, Ruler, Timeline, kspace_path, repetitions, ruler, timeline
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -6,10 +6,10 @@ import pytest
 from mrsim.bloch.dynamic import Dynamics, dynamic
 from mrsim.bloch.reference import reference
 from mrsim.constants import GAMMA
-from mrsim.diffusion import b_values, with_diffusion
 from mrsim.events.blocks import Adc, Block, Rf, Trapezoid, compile_blocks, delay
 from mrsim.events.rf import hamming_sinc, instantaneous
-from mrsim.motion import Flow, Moving
+from mrsim.imperfections.diffusion import b_values, with_diffusion
+from mrsim.imperfections.motion import Flow, Moving
 from phantoms.phantom import Spins
 
 

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from mrsim.constants import GAMMA, GAMMA_BAR
+from mrsim.pictures.timeline import kspace_path, repetitions, ruler, timeline
 from mrsim.sequences import SEQUENCES, sequence_class
-from mrsim.timeline import kspace_path, repetitions, ruler, timeline
 
 
 @pytest.mark.parametrize("name", SEQUENCES)

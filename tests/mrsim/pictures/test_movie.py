@@ -9,8 +9,8 @@ from PIL import Image, ImageSequence
 from scipy.ndimage import maximum_filter, minimum_filter
 
 from cli.mrsim import main
-from mrsim import movie
-from mrsim.preview_cine import beat_of, chosen_frames, view_of, write_cine_preview
+from mrsim.pictures import movie
+from mrsim.pictures.preview_cine import beat_of, chosen_frames, view_of, write_cine_preview
 from mrsim.slices.plane import upright
 from mrsim.store import open_store
 from tests.stores import CINE_CLASSES, write_cine_store

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from mrsim.noise import NOISE_REFERENCES, add_noise, magnitude, noise_sigma, tissue_signals
+from mrsim.imperfections.noise import NOISE_REFERENCES, add_noise, magnitude, noise_sigma, tissue_signals
 
 SHAPE = (1, 180, 216)
 N = np.prod(SHAPE)

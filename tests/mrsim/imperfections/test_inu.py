@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from mrsim.inu import EXPONENTS, brain_field, draw_coefficients, field_at, field_of_image
-from mrsim.noise import noise_sigma
+from mrsim.imperfections.inu import EXPONENTS, brain_field, draw_coefficients, field_at, field_of_image
+from mrsim.imperfections.noise import noise_sigma
 from mrsim.store import StoreError, open_store
 from tests.stores import write_test_store
 

@@ -1,0 +1,1 @@
+"""Pictures: contact sheets and moving pictures of stores, diagrams of sequences."""
