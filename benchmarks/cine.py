@@ -21,7 +21,7 @@ from mrsim.cine import reference
 from mrsim.cine.gating import Timeline, segments
 from mrsim.cine.scene import Scene, full_plane
 from mrsim.cine.simulation import prepare
-from mrsim.generate import draw_all, generate
+from mrsim.datasets.generate import draw_all, generate
 from mrsim.recipes import Recipe, load_recipe
 from mrsim.recipes.sources import source_of
 from mrsim.store import Store

@@ -22,7 +22,7 @@ T = TypeVar("T")
 # an error can only come from a module that is loaded.
 EXPECTED = (
     "mrsim.bloch.cuda.errors:GpuError",
-    "mrsim.generate:GenerateError",
+    "mrsim.datasets.generate:GenerateError",
     "mrsim.recipes.slice_sets:SliceError",
     "mrsim.store.case:StoreError",
     "phantoms.phantom:PhantomError",

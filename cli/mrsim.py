@@ -68,7 +68,7 @@ def generate(
     """
     recipe = checked(build_recipe, recipe_name, phantom, phantom_dir, flags)
     path = out or f"{recipe.name}.zarr"
-    from mrsim.generate import generate as run
+    from mrsim.datasets.generate import generate as run
 
     with progress_bar(path, quiet=quiet) as report:
         store = run(

@@ -172,7 +172,7 @@ def maker(scale: str, folder: Path, given: dict[str, str], quiet: bool) -> MakeS
 
 def simulated(data: DataSet, scale: str, folder: Path, quiet: bool) -> str:
     """Find the store of a data set where `mrsim generate` or an earlier benchmark left it, or make it."""
-    from mrsim.generate import generate
+    from mrsim.datasets.generate import generate
     from mrsim.recipes import load_recipe
 
     recipe = load_recipe(data.recipe_at(scale), **data.changes.get(scale, {}))

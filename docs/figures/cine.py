@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from mrsim.generate import generate
+from mrsim.datasets.generate import generate
 from mrsim.recipes import load_recipe
 
 BRIGHT, FACTOR = 0.2, 5

@@ -1,4 +1,4 @@
-"""A subject of a cine data set, from draws to arrays: what `mrsim.simulation` is to still pictures."""
+"""A cine subject from draws to arrays: what `mrsim.datasets.simulation` is to still pictures."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from mrsim.cine.oracle import Answers, answers, crop_around, over_cycle, within
 from mrsim.cine.readout import readout
 from mrsim.cine.scene import Box, Scene, cropped, full_plane
 from mrsim.cine.steady import SignalTable, Train, signal_table, tabulated
-from mrsim.draws import SUBJECT_KEY, SubjectDraw, generator
+from mrsim.datasets.draws import SUBJECT_KEY, SubjectDraw, generator
 from mrsim.fields import CoilMaps, FieldMap
 from mrsim.imperfections.noise import add_noise
 from mrsim.recipes.recipe import Recipe

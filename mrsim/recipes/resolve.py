@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from mrsim.recipes.recipe import Recipe
 
 MOST_SLICES = 16  # of a short-axis stack
-# Of mrsim.imperfections.noise.NOISE_REFERENCES
-NEED_NO_TISSUE = ("kspace_rms", "kspace_mean", "max", "std_image")
+NEED_NO_TISSUE = ("kspace_rms", "kspace_mean", "max", "std_image")  # of the NOISE_REFERENCES
 LONGEST_SEGMENT = 0.17  # [s] beats last 0.34 s and more: 105 a minute, the shortest 0.6 of the mean
 TEST_OF_FIVE = (1, 3)  # CRDN's split by slice: numbers modulo 5 of the test slices
 

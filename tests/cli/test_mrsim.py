@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from cli.generate_options import FLAGS
 from cli.mrsim import main
 from cli.units import DEG, MM, MS, in_field_units, integers, pair, variation
-from mrsim import simulation
+from mrsim.datasets import simulation
 from mrsim.recipes import load_recipe
 from mrsim.store import open_store
 from phantoms import PHANTOMS
@@ -83,7 +83,7 @@ def test_a_bare_phantom_means_its_recipe(monkeypatch):
         asked.update(recipe=recipe, path=path, **options)
         return FakeStore()
 
-    monkeypatch.setattr("mrsim.generate.generate", fake)
+    monkeypatch.setattr("mrsim.datasets.generate.generate", fake)
     run("generate", "--phantom", "brainweb", "--tr", 3000)
     assert asked["path"] == "brainweb-se.zarr"
     assert asked["recipe"].hash == load_recipe("brainweb-se").hash

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from cli.mrsim import main
-from mrsim.generate import generate
+from mrsim.datasets.generate import generate
 from mrsim.recipes import load_recipe
 from mrsim.store import open_store
 from tests.mrsim.tiny import tiny_recipe

@@ -280,7 +280,7 @@ def cpu_plays_gpu(monkeypatch):
 
 
 def test_a_data_set_is_computed_on_the_device_of_its_recipe(cpu_plays_gpu, tmp_path):
-    from mrsim.generate import generate
+    from mrsim.datasets.generate import generate
     from mrsim.recipes import load_recipe
     from tests.mrsim.tiny import QUICK, tiny_recipe
 

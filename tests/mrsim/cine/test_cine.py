@@ -9,7 +9,7 @@ import pytest
 from mrsim.cine.scene import Scene, full_plane
 from mrsim.cine.simulation import prepare, simulate_subject
 from mrsim.cine.steady import steady_state
-from mrsim.generate import draw_all, generate
+from mrsim.datasets.generate import draw_all, generate
 from mrsim.recipes import load_recipe, recipe_for
 from mrsim.recipes.sources import source_of
 from mrsim.store import open_store

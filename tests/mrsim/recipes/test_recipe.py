@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from mrsim.draws import SUBJECT_KEY, coordinates, draw_subject, generator
+from mrsim.datasets.draws import SUBJECT_KEY, coordinates, draw_subject, generator
 from mrsim.recipes.recipe import RECIPE_FOLDER, RECIPE_OF_PHANTOM, load_recipe, recipe_for, recipe_names
 from mrsim.recipes.slice_sets import SLICE_SETS, slice_set, spread
 from mrsim.recipes.sources import base_table, oracle_of, source_of

@@ -14,7 +14,7 @@ from numba import get_num_threads, set_num_threads
 from numpy.typing import NDArray
 
 from mrsim.bloch.engine import simulate
-from mrsim.draws import SubjectDraw
+from mrsim.datasets.draws import SubjectDraw
 from mrsim.fields import COILS, CoilMaps, FieldMap, smooth_b0, susceptibility_b0
 from mrsim.imperfections.inu import brain_field
 from mrsim.imperfections.noise import add_noise

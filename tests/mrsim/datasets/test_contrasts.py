@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 import xarray
 
-from mrsim.generate import generate
+from mrsim.datasets.generate import generate
+from mrsim.datasets.simulation import prepare
 from mrsim.imperfections.noise import noise_sigma
 from mrsim.recipes import RECIPE_FOLDER
 from mrsim.recipes.sources import source_of
-from mrsim.simulation import prepare
 from mrsim.store import StoreError, open_store
 from tests.mrsim.tiny import tiny_recipe, write_labels
 
@@ -124,7 +124,7 @@ def test_stripped_heads_have_only_the_tissues_to_segment(folder, store, tmp_path
 
 
 def test_the_fields_span_the_level_over_the_brain_of_each_subject(folder, store):
-    from mrsim.draws import draw_subject
+    from mrsim.datasets.draws import draw_subject
     from mrsim.imperfections.inu import field_at
 
     recipe = recipe_of(folder, orientation=VIEWS, rf="ideal")

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from mrsim.generate import generate
+from mrsim.datasets.generate import generate
 from mrsim.store import open_store
-from tests.mrsim.test_generate import tree
+from tests.mrsim.datasets.test_generate import tree
 from tests.mrsim.tiny import QUICK, tiny_recipe
 
 KILLS = 15
@@ -20,7 +20,7 @@ def test_a_run_killed_many_times_ends_with_the_same_bytes(tmp_path):
     command = [
         sys.executable,
         "-m",
-        "tests.mrsim.killing",
+        "tests.mrsim.datasets.killing",
         tmp_path / "labels",
         tmp_path / "out.zarr",
         str(KILLS),

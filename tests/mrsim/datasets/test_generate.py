@@ -7,10 +7,10 @@ import shutil
 import numpy as np
 import pytest
 
-from mrsim import simulation
-from mrsim.generate import GenerateError, generate
+from mrsim.datasets import simulation
+from mrsim.datasets.generate import GenerateError, generate
+from mrsim.datasets.parallel import LOST_WORKERS, WorkerError, run_on_cluster
 from mrsim.imperfections.noise import add_noise
-from mrsim.parallel import LOST_WORKERS, WorkerError, run_on_cluster
 from mrsim.recipes.slice_sets import SliceError
 from mrsim.recipes.sources import source_of
 from mrsim.slices.plane import SlicePlane
@@ -104,14 +104,14 @@ def test_a_running_scheduler_gives_the_same_bytes(recipe, path, tmp_path):
 
 
 def test_an_unreachable_scheduler_is_one_sentence(recipe, tmp_path, monkeypatch):
-    monkeypatch.setattr("mrsim.parallel.CONNECT", "1s")
+    monkeypatch.setattr("mrsim.datasets.parallel.CONNECT", "1s")
     with pytest.raises(GenerateError, match=r"scheduler tcp://127\.0\.0\.1:9 cannot be reached") as caught:
         generate(recipe, tmp_path / "a.zarr", scheduler="tcp://127.0.0.1:9")
     assert "\n" not in str(caught.value)
 
 
 def test_a_worker_that_is_killed_again_and_again_is_one_sentence(monkeypatch):
-    monkeypatch.setattr("mrsim.parallel.LOST_WORKERS", 1)
+    monkeypatch.setattr("mrsim.datasets.parallel.LOST_WORKERS", 1)
     with pytest.raises(WorkerError, match="a worker was killed 1 times on the same subject"):
         run_on_cluster(os._exit, [()], workers=1, scheduler=None, on_done=lambda: None)
     assert LOST_WORKERS == 3

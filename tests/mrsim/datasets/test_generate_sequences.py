@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mrsim.bloch.engine import choose_engine
-from mrsim.generate import GenerateError, generate
+from mrsim.datasets.generate import GenerateError, generate
 from mrsim.recipes import load_recipe
 from mrsim.sequences import SEQUENCES, sequence_class
 from phantoms.objects.parts import CITATION

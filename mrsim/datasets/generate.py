@@ -1,6 +1,6 @@
 """A recipe becomes a store: draw everything, then simulate subject by subject, here or on a cluster.
 
-from mrsim.generate import generate
+from mrsim.datasets.generate import generate
 from mrsim.recipes import load_recipe
 store = generate(load_recipe("synthetic-se", subjects=(0, 1), slices=10), "brains.zarr")
 """
@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mrsim.cine.draws import cine_coordinates, stack
-from mrsim.draws import SubjectDraw, coordinates, draw_subject
-from mrsim.parallel import WorkerError, run_on_cluster
+from mrsim.datasets.draws import SubjectDraw, coordinates, draw_subject
+from mrsim.datasets.parallel import WorkerError, run_on_cluster
 from mrsim.recipes.recipe import Recipe
 from mrsim.recipes.slice_sets import automatic
 from mrsim.recipes.sources import base_table, oracle_of, provenance, require_files, source_of
@@ -144,7 +144,7 @@ def _simulation(recipe: Recipe) -> tuple[Any, Any]:
         from mrsim.cine import simulation as cine
 
         return cine.prepare, cine.simulate_subject
-    from mrsim import simulation as still
+    from mrsim.datasets import simulation as still
 
     return still.prepare, still.simulate_subject
 

@@ -4,13 +4,13 @@ import os
 import subprocess
 import sys
 
-from tests.mrsim.test_generate import tree
+from tests.mrsim.datasets.test_generate import tree
 from tests.mrsim.tiny import write_labels
 
 CODE = """
 import sys
 from pathlib import Path
-from mrsim.generate import generate
+from mrsim.datasets.generate import generate
 from tests.mrsim.tiny import QUICK, tiny_recipe
 generate(tiny_recipe(Path(sys.argv[1]), n_subjects=6, **QUICK), sys.argv[2])
 """

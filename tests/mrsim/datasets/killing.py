@@ -1,6 +1,6 @@
 """Kill `generate` with SIGKILL at random moments: run by test_generate_kill.py in a process of its own.
 
-    python -m tests.mrsim.killing LABELS OUT KILLS
+    python -m tests.mrsim.datasets.killing LABELS OUT KILLS
 
 Everything is imported here, before the forks, so that a kill hits the run and not the start of Python; no
 Numba kernel runs and no thread starts in this process.
@@ -14,8 +14,8 @@ import sys
 import time
 from pathlib import Path
 
-import mrsim.simulation  # noqa: F401  Numba and SciPy
-from mrsim.generate import generate
+import mrsim.datasets.simulation  # noqa: F401  Numba and SciPy
+from mrsim.datasets.generate import generate
 from tests.mrsim.tiny import QUICK, tiny_recipe
 
 

@@ -1,0 +1,1 @@
+"""Data sets: what is random is drawn first, then subject by subject is simulated and stored."""
