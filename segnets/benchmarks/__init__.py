@@ -17,8 +17,10 @@ BENCHMARKS: dict[str, str] = {
         "schlemper-figure2",
         "schlemper-table1",
         "schlemper-table2",
+        "schlemper-figure3",
         "schlemper-figure4",
         "disk-table1",
+        "disk-figure2",
         "all-models",
     )
 }

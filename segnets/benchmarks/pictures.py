@@ -11,16 +11,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from segnets.benchmarks.examples import EXAMPLES
+from segnets.benchmarks.overlays import draw_overlays
+from segnets.benchmarks.panels import Panels, draw_panels, save
 from segnets.benchmarks.record import Record, measured, printed, results_of, subject_spread
 from segnets.benchmarks.run import DONE
 from segnets.benchmarks.text import groups
-from segnets.pictures import class_colours, new_figure, read_log, upright, window
+from segnets.pictures import class_colours, new_figure, read_log, window
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-PER_LINE = 8  # panels side by side at most
 ERROR_GAIN = 4
 LINE_COLOURS = (
     "#1b6ca8",
@@ -35,7 +35,6 @@ LINE_COLOURS = (
 )
 
 Arrays = Mapping[str, NDArray[Any]]
-Panels = dict[str, list[NDArray[Any]]]  # name -> its pictures, one below the other
 
 
 def draw_all(record: Record, home: Path) -> list[str]:
@@ -44,27 +43,48 @@ def draw_all(record: Record, home: Path) -> list[str]:
     Conditions that test the same networks have the curves of one training, which are drawn with the first.
     """
     drawn: list[Path] = []
+    overlaid = record.get("analysis") == "overlays"
+    if overlaid and any(r["status"] == DONE for r in record["results"]):
+        drawn += [overlays(record, home)]
     trainings: list[dict[str, Path]] = [{}]
     for condition in record["conditions"]:
         done = finished(record, condition["id"])
         if not done:
             continue
-        shown = {row: load(home / r["evaluation"] / EXAMPLES) for row, r in done.items()}
-        runs = {row: home / r["run"] for row, r in done.items() if r["run"]}
         name = condition["id"]
-        classes = record["data"][condition["data"]]["classes"]
         title = f"{record['title']}: {condition['label']}"
-        panels = answers(shown, classes) if record["shows"] == "labels" else reconstructions(shown)
-        drawn += [draw_panels(panels, classes, home / f"pictures-{name}.png", title)]
+        if not overlaid:
+            drawn += [draw_answers(record, condition, home / f"pictures-{name}.png", title)]
+        runs = {row: home / r["run"] for row, r in done.items() if r["run"]}
         if runs not in trainings:
             trainings.append(runs)
             drawn += [draw_curves(runs, home / f"curves-{name}.png", title)]
         if record.get("analysis") == "latents":
-            codes = {row: load(home / r["evaluation"] / "latents.npz") for row, r in done.items()}
+            codes = arrays_of(record, name, home, "latents.npz")
             drawn += [draw_codes(codes, home / f"codes-{name}.png", title)]
     if record["x_label"] and record["results"]:
         drawn += draw_figure(record, home / "figure.png")
     return [path.name for path in drawn]
+
+
+def draw_answers(record: Record, condition: Mapping[str, Any], path: Path, title: str) -> Path:
+    """Draw the answers of every network under one condition, labels or images, for the same slices."""
+    shown = arrays_of(record, condition["id"], path.parent, EXAMPLES)
+    classes = record["data"][condition["data"]]["classes"]
+    panels = answers(shown, classes) if record["shows"] == "labels" else reconstructions(shown)
+    return draw_panels(panels, classes, path, title)
+
+
+def overlays(record: Record, home: Path) -> Path:
+    """Draw what every network answers for one heart, all conditions below one another."""
+    shown = {c["label"]: arrays_of(record, c["id"], home, "overlays.npz") for c in record["conditions"]}
+    (data,) = record["data"].values()
+    return draw_overlays(shown, record["behind"], data["classes"], home / "overlays.png", record["title"])
+
+
+def arrays_of(record: Record, condition: str, home: Path, name: str) -> dict[str, dict[str, NDArray[Any]]]:
+    """Label of a row -> the arrays that its test left in a file, for the rows that are done."""
+    return {row: load(home / r["evaluation"] / name) for row, r in finished(record, condition).items()}
 
 
 def finished(record: Record, condition: str) -> dict[str, dict[str, Any]]:
@@ -106,46 +126,6 @@ def reconstructions(shown: Mapping[str, Arrays]) -> Panels:
 def grey(values: NDArray[Any]) -> NDArray[Any]:
     """(y, x) 0 black to 1 white -> (y, x, 3), so that it is drawn as it is."""
     return np.repeat(np.clip(values, 0, 1)[..., None], 3, axis=-1)
-
-
-def draw_panels(panels: Panels, class_names: list[str], path: Path, title: str) -> Path:
-    """Draw the pictures (y, x[, colour]) of every panel below its name, in as many lines as it takes."""
-    n, lines = len(next(iter(panels.values()))), math.ceil(len(panels) / PER_LINE)
-    columns = math.ceil(len(panels) / lines)
-    height, width = upright(next(iter(panels.values()))[0]).shape[:2]
-    figure = new_figure(1.75 * columns + 0.2, lines * (1.75 * n * height / width + 0.3) + 0.7)
-    tall = figure.get_figheight()
-    inside = {"left": 0.01, "right": 0.99, "bottom": 0.35 / tall, "top": 1 - 0.5 / tall}
-    outer = figure.add_gridspec(lines, 1, hspace=0.1, **inside)
-    coloured = False
-    for at, (heading, pictures) in enumerate(panels.items()):
-        inner = outer[at // columns, 0].subgridspec(n, columns, wspace=0.03, hspace=0.03)
-        for row, picture in enumerate(pictures):
-            axes = figure.add_subplot(inner[row, at % columns])
-            show(axes, picture)
-            coloured |= picture.ndim == 3 and bool(np.ptp(picture, axis=-1).any())
-            if row == 0:
-                axes.set_title(heading, fontsize=8)
-    figure.suptitle(title, fontsize=9, y=1 - 0.08 / tall, va="top")
-    if coloured:
-        draw_legend(figure, class_names)
-    return save(figure, path)
-
-
-def show(axes: Axes, picture: NDArray[Any]) -> None:
-    """Draw a grey (y, x) or a coloured (y, x, 3) picture, upright and without a frame."""
-    top = None if picture.ndim == 3 else window(picture)
-    axes.imshow(upright(picture), cmap="gray", vmin=0, vmax=top, interpolation="nearest")
-    axes.set_axis_off()
-
-
-def draw_legend(figure: Figure, class_names: list[str]) -> None:
-    """Name the colours of the tissues at the bottom."""
-    from matplotlib.patches import Patch
-
-    named = zip(class_names[1:], class_colours(class_names)[1:], strict=True)
-    patches = [Patch(facecolor=tuple(colour), edgecolor="#888888", label=name) for name, colour in named]
-    figure.legend(handles=patches, loc="lower center", ncols=len(patches), fontsize=8, frameon=False)
 
 
 def draw_curves(runs: Mapping[str, Path], path: Path, title: str) -> Path:
@@ -277,9 +257,3 @@ def published_points(record: Record, row: dict[str, Any], group: str, at: int) -
     """(x, printed number) of the conditions of a curve."""
     points = [(c["x"], printed(row, c["id"], at)) for c in record["conditions"] if c["group"] == group]
     return [point for point in points if not math.isnan(point[1])]
-
-
-def save(figure: Figure, path: Path) -> Path:
-    """Write a PNG."""
-    figure.savefig(path, dpi=130)
-    return path

@@ -47,6 +47,7 @@ def start(benchmark: Benchmark, scale: str, home: Path, command: str) -> Record:
                 "x_scale",
                 "shows",
                 "analysis",
+                "behind",
             )
         },
         "notes": list(benchmark.notes),

@@ -20,7 +20,8 @@ SCALES = ("smoke", "reduced", "full")
 LAYOUTS = ("conditions", "figures")  # one table per condition, or per figure
 X_SCALES = ("linear", "log")
 SHOWS = ("labels", "image")  # what the pictures compare
-ANALYSES = ("none", "distances", "latents")  # of a trained network, segnets.cardiac.analyses
+BEHIND = ("frame", "average")  # of outlines: the fully sampled frame, or what all frames have measured
+ANALYSES = ("none", "distances", "latents", "overlays")  # of a trained network, segnets.cardiac.analyses
 TESTS = ("none", "rank-sum")  # of a claim about two rows
 
 Options = dict[str, Any]
@@ -152,7 +153,10 @@ class Scale:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Benchmark:
-    """One published table."""
+    """One published table.
+
+    behind : what the outlines of a table of overlays are drawn on
+    """
 
     name: str
     title: str
@@ -170,6 +174,7 @@ class Benchmark:
     x_scale: str = "linear"
     shows: str = "labels"
     analysis: str = "none"
+    behind: str = "frame"
     notes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -177,10 +182,12 @@ class Benchmark:
         check_choice("shows", self.shows, SHOWS)
         check_choice("x_scale", self.x_scale, X_SCALES)
         check_choice("analysis", self.analysis, ANALYSES)
+        check_choice("behind", self.behind, BEHIND)
         ids, n = {c.id for c in self.conditions}, sum(figure.printed for figure in self.figures)
         check(all(f.printed for f in self.figures[:n]), "figures", "have the printed ones first", self.name)
         for row in self.rows:
-            check_choice(f"control of {row.id}", row.control, CONTROLS)
+            controls = CONTROLS if self.analysis == "none" else CONTROLS[:1]  # networks alone are analysed
+            check_choice(f"control of {row.id}", row.control, controls)
             for condition, numbers in (*row.published.items(), *row.published_spread.items()):
                 check_choice(f"condition of {row.id}", condition, ids)
                 check(len(numbers) == n, f"{row.id} in {condition}", f"have {n} numbers", len(numbers))

@@ -1,7 +1,7 @@
-"""A trained network under many masks of the same scans: how its shapes vary, and where its codes lie.
+"""A trained network and some hearts of a split: shapes and codes under many masks, answers to look at.
 
-Table 2 and Figure 4 of Schlemper et al. (experiments.md D3, D4). Subjects are the first of the split, each
-with its middle slice; masks are those of `segnets evaluate` and further draws of the same kind.
+Table 2, Figures 3 and 4 of Schlemper et al. (experiments.md D3 to D5), Figure 2 of DiSK (E2). Each subject is
+there with its middle slice; masks are those of `segnets evaluate` and further draws of the same kind.
 """
 
 from __future__ import annotations
@@ -17,18 +17,22 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from mrsim.store import Store, open_store
+from segnets import metrics
+from segnets.blocks.fourier import to_image
 from segnets.cardiac import latents as codes_of
 from segnets.cardiac import shapes
-from segnets.cardiac.clinical import ED, LV, MYOCARDIUM, RV, has_heart
+from segnets.cardiac.clinical import ED, LV, MYOCARDIUM, RV, end_systole, has_heart
+from segnets.cardiac.time_average import time_average
 from segnets.checkpoint import load_model
 from segnets.conditions import EvaluateConfig, batch_of, check_fit, pick_device
 from segnets.data import Batch, DataError, image_shape, split_indices
-from segnets.evaluate import answer
+from segnets.evaluate import answer, magnitude
 from segnets.models.base import SegmentationModel
 from segnets.statistics import mean_interval
 from segnets.tables import MM, interval_values
 
 LINES = (1, 5, 10, 15, 20)  # per frame, of Figure 4
+MOMENTS = ("ED", "ES")  # of a beat, that overlays show
 
 
 @runtime_checkable
@@ -86,8 +90,8 @@ class Scans:
         return np.asarray(codes_of.sketch(torch.cat(found).flatten(1).float().cpu().numpy()))
 
 
-def open_scans(run_dir: Path, config: EvaluateConfig, n_subjects: int) -> Scans:
-    """Open a network and the middle slices of the first subjects of a split.
+def open_scans(run_dir: Path, config: EvaluateConfig, n_subjects: int | None = None) -> Scans:
+    """Open a network and the middle slices of the first subjects of a split, None = of all.
 
     DataError where these are no hearts; else the errors of `evaluate`.
     """
@@ -198,4 +202,54 @@ def latents(
     return Found({"n_trials": n_trials, "n_subjects": len(full), "pca_ratio": ratio, **values}, arrays)
 
 
-ANALYSES: dict[str, Callable[..., Found]] = {"distances": distances, "latents": latents}
+def overlays(run_dir: Path, config: EvaluateConfig) -> Found:
+    """Ask about a typical heart of the split at end-diastole and end-systole, for pictures.
+
+    End-systole is the frame where the oracle's left ventricle is smallest in the slice that is shown.
+    values : subject; frame and dice, by moment; Dice is the mean over the classes
+    arrays : zero_filled, fully_sampled (moment, y, x) float32 magnitudes and average (y, x) of all frames, in
+        one unit; oracle, labels (moment, y, x) uint8 classes
+    """
+    scans = typical(open_scans(run_dir, config))
+    (batch,) = scans.batches(trial=0)
+    _, labels = answer(scans.model, batch, run_dir)
+    if labels is None:
+        raise DataError(f"{run_dir} makes no labels to lay over an image")
+    oracle = batch.labels[0].cpu().numpy().astype(np.uint8)
+    lv = (oracle == scans.store.class_names.index(LV)).sum(axis=(1, 2))
+    shown = [ED, end_systole(lv)]
+    arrays = {
+        "zero_filled": magnitude(to_image(batch.kspace))[0, shown],
+        "average": magnitude(to_image(time_average(batch.kspace, batch.mask)))[0],
+        "fully_sampled": magnitude(batch.image)[0, shown],
+        "oracle": oracle[shown],
+        "labels": labels[0, shown],
+    }
+    dice = [_dice(*pair, scans.store.n_classes) for pair in zip(arrays["labels"], oracle[shown], strict=True)]
+    values = {
+        "subject": int(scans.subjects[0]),
+        "frame": dict(zip(MOMENTS, shown, strict=True)),
+        "dice": dict(zip(MOMENTS, dice, strict=True)),
+    }
+    return Found(values, arrays)
+
+
+def typical(scans: Scans) -> Scans:
+    """Keep the heart whose left ventricle contracts as that of the median one, whatever a network answers."""
+    lv = scans.store.class_names.index(LV)
+    areas = [(scans.store.labels([case])[0] == lv).sum(axis=(1, 2)) for case in scans.index.tolist()]
+    contraction = [1 - area.min() / max(area[ED], 1) for area in areas]
+    middle = np.argsort(contraction, kind="stable")[(len(areas) - 1) // 2]
+    return replace(scans, index=scans.index[[middle]])
+
+
+def _dice(labels: NDArray[np.uint8], oracle: NDArray[np.uint8], n_classes: int) -> float:
+    """Mean Dice over the classes but the background."""
+    return metrics.mean_present([metrics.dice(labels == c, oracle == c) for c in range(1, n_classes)])
+
+
+ANALYSES: dict[str, Callable[..., Found]] = {
+    "distances": distances,
+    "latents": latents,
+    "overlays": overlays,
+}

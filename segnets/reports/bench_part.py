@@ -43,6 +43,7 @@ def benchmark_section(bench: Bench, found: Found) -> str:
         shown(
             bench.home / "figure.png", "Against the level or size that varies; dashed: the paper's numbers."
         ),
+        shown(bench.home / "overlays.png", "Outlines of the classes in one heart, cut to it."),
         *(condition_figures(bench, condition, found) for condition in record["conditions"]),
         f"<h3>Networks and work</h3>{html.table(work, links)}" if work else "",
         made if record["command"] else "",

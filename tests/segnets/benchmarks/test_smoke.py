@@ -48,6 +48,7 @@ def test_every_row_of_every_benchmark_runs(name, out):
     assert ("not run" in markdown) == bool(left_out)
     pictures = re.findall(r"!\[.*?\]\((.*?)\)", markdown)
     assert len(pictures) >= 2 and all((home / picture).stat().st_size > 3_000 for picture in pictures)
+    assert ("overlays.png" in pictures) == (name in ("schlemper-figure3", "disk-figure2"))
 
 
 def test_numbers_are_those_of_the_evaluation_in_the_papers_aggregation(out):

@@ -92,6 +92,7 @@ def test_a_condition_may_test_the_networks_of_another(benchmark):
         ({"rows": [{**TABLE["rows"][0], "published": {"low": [0.5, 0.6]}}]}, "must have 1 numbers, got 2"),
         ({"rows": [{**TABLE["rows"][0], "published": {"lo": [0.5]}}]}, "condition of a must be one of"),
         ({"layout": "rows"}, "layout must be one of"),
+        ({"behind": "beat"}, "behind must be one of"),
     ],
 )
 def test_a_table_that_contradicts_itself_is_refused(change, message):
@@ -115,6 +116,25 @@ def test_reduced_table_2_has_every_row_of_the_paper():
     assert [job.row.id for job in plan(load_benchmark("seranet-table2"), "reduced")] == [
         row.id for row in load_benchmark("seranet-table2").rows
     ]
+
+
+@pytest.mark.parametrize("scale", ["smoke", "reduced", "full"])
+@pytest.mark.parametrize(
+    ("figure", "table"), [("schlemper-figure3", "schlemper-table1"), ("disk-figure2", "disk-table1")]
+)
+def test_figures_are_drawn_of_the_networks_of_the_tables(figure, table, scale):
+    """What decides weights and test is the same, so that nothing is trained or tested again."""
+    theirs = {(j.condition.id, j.row.id): j for j in plan(load_benchmark(table), scale)}
+    for mine in plan(load_benchmark(figure), scale):
+        job = theirs[mine.condition.id, mine.row.id]
+        assert (mine.train, mine.before, mine.row.model) == (job.train, job.before, job.row.model)
+        assert (mine.condition.data, mine.condition.evaluate) == (job.condition.data, job.condition.evaluate)
+
+
+def test_controls_have_no_network_to_analyse():
+    rows = [{**TABLE["rows"][1], "control": "mean-shape"}]
+    with pytest.raises(ValueError, match="control of b must be one of none"):
+        parse("table", {**TABLE, "rows": rows, "analysis": "overlays"}, FAMILY)
 
 
 @pytest.mark.parametrize("name", BENCHMARKS)

@@ -1,4 +1,4 @@
-"""Answers under many masks, by networks whose answers to masks are known."""
+"""Answers for single hearts, by networks whose answers are known."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 
 from mrsim.store import open_store
 from segnets.cardiac import shapes
-from segnets.cardiac.analyses import distances, latents, middle_slices
+from segnets.cardiac.analyses import distances, latents, middle_slices, overlays
 from segnets.data import DataError
 from segnets.evaluate import EvaluateConfig
 from segnets.models import MODELS
@@ -95,3 +95,43 @@ def test_heads_have_no_hearts_to_look_at(tmp_path):
     heads = write_test_store(tmp_path / "heads.zarr", n_subjects=3, slices=2)
     with pytest.raises(DataError, match="holds no cines of the heart"):
         distances(write_still_run(tmp_path / "run", heads), EvaluateConfig(), n_trials=1)
+
+
+def median_heart(store):
+    """The case of four training hearts, their middle slices, whose ventricle shrinks second least."""
+    cases = [open_store(store).case(i) for i in (1, 4, 7, 10)]
+    least = [(case.labels == 1).sum(axis=(1, 2)).min() / (case.labels[0] == 1).sum() for case in cases]
+    assert len(set(least)) == 4
+    return cases[least.index(sorted(least)[2])]
+
+
+def test_overlays_show_a_typical_heart_at_both_moments(tmp_path, store):
+    """The network is one frame late, so that its Dice is that of two frames of the oracle."""
+    folder = write_run(tmp_path / "run", store, late=1)
+    found = overlays(folder, EvaluateConfig(split="train"))
+    case = median_heart(store)
+    area = (case.labels == 1).sum(axis=(1, 2))
+    ed, es = 0, int(area.argmin())
+    assert found.values["subject"] == case.subject
+    assert found.values["frame"] == {"ED": ed, "ES": es} and area[es] < area[ed]
+    np.testing.assert_array_equal(found.arrays["oracle"], case.labels[[ed, es]])
+    np.testing.assert_array_equal(found.arrays["labels"], case.labels[[ed - 1, es - 1]])
+    for moment, frame in (("ED", ed), ("ES", es)):
+        before, now = case.labels[frame - 1], case.labels[frame]
+        masks = [(before == c, now == c) for c in (1, 2, 3)]
+        dice = [2 * np.sum(a & b) / (np.sum(a) + np.sum(b)) for a, b in masks]
+        assert found.values["dice"][moment] == pytest.approx(np.mean(dice))
+
+
+def test_the_average_of_overlays_is_the_mean_of_fully_sampled_frames(tmp_path, store):
+    """At rate 1 every frame hits every line; images are complex, so the mean comes before the magnitude."""
+    folder = write_run(tmp_path / "run", store)
+    full = overlays(folder, EvaluateConfig(split="train")).arrays
+    images = median_heart(store).image
+    scale = np.abs(images).max()
+    np.testing.assert_allclose(full["average"], np.abs(images.mean(axis=0)) / scale, atol=1e-5)
+    np.testing.assert_allclose(full["zero_filled"], full["fully_sampled"], atol=1e-6)
+    few = overlays(folder, EvaluateConfig(split="train", lines=4)).arrays
+    alone = np.corrcoef(few["zero_filled"][0].ravel(), full["zero_filled"][0].ravel())[0, 1]
+    together = np.corrcoef(few["average"].ravel(), full["average"].ravel())[0, 1]
+    assert together > alone + 0.05  # 4 of 24 lines of each of six frames
