@@ -1,4 +1,4 @@
-"""Fixtures for every test: the folder of the real BrainWeb volumes."""
+"""Fixtures for every test: the folder of the real BrainWeb volumes; networks of tests are forgotten."""
 
 import os
 from pathlib import Path
@@ -15,3 +15,14 @@ def brainweb_dir():
     if os.environ.get("CI") == "true":
         pytest.fail("MRSIM_BRAINWEB_DIR must be set in CI to a folder that holds the BrainWeb volumes")
     pytest.skip("MRSIM_BRAINWEB_DIR is not set: the real BrainWeb volumes are needed")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def forget_networks_of_tests():
+    """Take networks that the tests of a module register out of the table again."""
+    from segnets.models import MODELS  # loads no torch
+
+    known = dict(MODELS)
+    yield
+    MODELS.clear()
+    MODELS.update(known)

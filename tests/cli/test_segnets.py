@@ -15,7 +15,6 @@ from click.testing import CliRunner
 from cli.segnets import main
 from cli.train_options import HELP
 from segnets.config import TrainConfig
-from segnets.models import MODELS
 from tests.segnets.known_network import write_run
 from tests.stores import write_test_store
 
@@ -23,12 +22,6 @@ from tests.stores import write_test_store
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     return write_test_store(tmp_path_factory.mktemp("store") / "heads.zarr", n_subjects=4, slices=2)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def forget_the_test_network():
-    yield
-    MODELS.pop("nearest", None)
 
 
 def segnets(*arguments):

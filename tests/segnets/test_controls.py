@@ -9,7 +9,6 @@ from mrsim.store import open_store
 from segnets.controls import mean_shape, partners, prepare
 from segnets.data import DataError
 from segnets.evaluate import EvaluateConfig, evaluate
-from segnets.models import MODELS
 from tests.segnets.cardiac.known_heart import write_run
 from tests.stores import write_cine_store, write_test_store
 
@@ -17,12 +16,6 @@ from tests.stores import write_cine_store, write_test_store
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     return write_cine_store(tmp_path_factory.mktemp("store") / "hearts.zarr", n_subjects=6, slices=2)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def forget_the_test_network():
-    yield
-    MODELS.pop("nearest-heart", None)
 
 
 def test_the_mean_shape_is_the_mode_of_the_training_labels_slice_by_slice(store):

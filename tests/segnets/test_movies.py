@@ -15,7 +15,6 @@ from mrsim.pictures import movie
 from mrsim.store import open_store
 from segnets import movies
 from segnets.evaluate import EvaluateConfig, evaluate
-from segnets.models import MODELS
 from segnets.outputs import write_evaluation
 from segnets.pictures import MISSED_COLOUR, SPURIOUS_COLOUR, SWAPPED_COLOUR, upright
 from segnets.reports.collect import read_run
@@ -26,12 +25,6 @@ from tests.segnets.test_reports import Page
 from tests.stores import write_cine_store
 
 N_FRAMES = 6
-
-
-@pytest.fixture(scope="module", autouse=True)
-def forget_the_test_network():
-    yield
-    MODELS.pop("nearest-heart", None)
 
 
 @pytest.fixture(scope="module")

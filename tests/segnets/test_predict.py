@@ -12,7 +12,6 @@ from mrsim.slices.plane import SlicePlane
 from mrsim.store import open_store
 from segnets.data import DataError
 from segnets.evaluate import EvaluateConfig
-from segnets.models import MODELS
 from segnets.predict import Prediction, predict, stack_volume, write_prediction
 from tests.segnets.known_network import write_run
 from tests.stores import CLASSES, write_test_store
@@ -26,8 +25,7 @@ def store(tmp_path_factory):
 @pytest.fixture(scope="module")
 def prediction(tmp_path_factory, store):
     """Of a network that makes no mistake: its maps must be the oracle labels."""
-    yield predict(write_run(tmp_path_factory.mktemp("runs") / "run", store), EvaluateConfig(split="all"))
-    MODELS.pop("nearest", None)
+    return predict(write_run(tmp_path_factory.mktemp("runs") / "run", store), EvaluateConfig(split="all"))
 
 
 POSITIONS = (0.010, 0.006, 0.008)  # [m] in no particular order

@@ -10,7 +10,6 @@ from mrsim.store import open_store
 from segnets import metrics
 from segnets.compare import compared, joint_examples
 from segnets.evaluate import EvaluateConfig, evaluate
-from segnets.models import MODELS
 from segnets.outputs import text, write_evaluation
 from segnets.scores import summarise
 from tests.segnets.cardiac.known_heart import write_run
@@ -23,12 +22,6 @@ N_FRAMES = 6
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     return write_cine_store(tmp_path_factory.mktemp("store") / "hearts.zarr", n_subjects=6, slices=2)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def forget_the_test_network():
-    yield
-    MODELS.pop("nearest-heart", None)
 
 
 def run(tmp_path, store, name="run", **options):
