@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -17,16 +17,16 @@ from segnets.data import (
     Batch,
     DataError,
     Pattern,
+    Reading,
     data_hash,
-    evaluation_batch,
     image_shape,
     known_contrasts,
     phantom_of,
     split_indices,
 )
-from segnets.masks import Lines
 from segnets.models import model_class
 from segnets.patterns import read_pattern, share
+from segnets.undersampling import Conditions, evaluation_batch
 
 WHICH = ("last", "best")
 LINES, MASK, OWN = (
@@ -114,9 +114,28 @@ class EvaluateConfig:
             sampling=sampling,
         )
 
-    def line_rule(self, n_ky: int, n_center: int) -> Lines:
-        """How lines are drawn; of a configuration with nothing left open."""
-        return Lines(n_ky=n_ky, n_center=n_center, center_from=self.center_from, density=self.density)
+    @property
+    def reading(self) -> Reading:
+        """How cases are read."""
+        return Reading(inu=self.inu or 0.0, contrast=self.contrast, crop=self.crop)
+
+    def conditions(self, shape: tuple[int, int], n_center: int, trial: int = 0) -> Conditions:
+        """Say what cases with images of `shape` are measured under; nothing may be left open.
+
+        n_center : central lines that are always kept
+        trial : of series, another draw of masks than that of the tables
+        """
+        return Conditions(
+            rate=self.rate or 1.0,
+            noise=self.noise or 0.0,
+            n_center=n_center,
+            center_from=self.center_from,
+            density=self.density or "gaussian",
+            pattern=self.pattern(shape),
+            phase=self.phase or "none",
+            trial=trial,
+            **asdict(self.reading),
+        )
 
     @property
     def words(self) -> str:
@@ -176,7 +195,8 @@ def check_fit(source: str | Path, run: RunConfig, store: Store, config: Evaluate
     check_grid(source, run, store, config)
     if config.sampling == LINES:
         try:
-            config.line_rule(image_shape(store, config.crop)[0], run.train.n_center).count(config.rate or 1.0)
+            conditions = config.conditions(store.shape, run.train.n_center)
+            conditions.lines(image_shape(store, config.crop)[0]).count(conditions.rate)
         except ValueError as error:
             raise DataError(str(error)) from None
 
@@ -235,23 +255,5 @@ def batch_of(
     device: torch.device,
     trial: int = 0,
 ) -> Batch:
-    """Any cases of a store with the noise, the fixed masks and phases that `evaluation_batches` gives them.
-
-    trial : of series, another draw of masks than that of the tables
-    """
-    return evaluation_batch(
-        store,
-        index,
-        rate=config.rate or 1.0,
-        noise=config.noise or 0.0,
-        n_center=n_center,
-        center_from=config.center_from,
-        density=config.density or "gaussian",
-        pattern=config.pattern(store.shape),
-        phase=config.phase or "none",
-        inu=config.inu or 0.0,
-        contrast=config.contrast,
-        crop=config.crop,
-        trial=trial,
-        device=device,
-    )
+    """Any cases of a store under the conditions of `config`; `n_center` and `trial` as there."""
+    return evaluation_batch(store, index, config.conditions(store.shape, n_center, trial), device)

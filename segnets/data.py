@@ -1,4 +1,4 @@
-"""Stored cases -> batches on the device: noise by level, masks by sample, scaled by what was measured.
+"""Stored cases -> what networks see: noise by level, coils combined, scaled by what was measured.
 
 Several coils become one virtual coil first: the images of the coils, combined with the stored sensitivities
 (least squares), are transformed back, and that k-space is what is undersampled. Several contrasts of a slice
@@ -9,8 +9,8 @@ level, movement, phase and number of lines for all, a mask for each, and one sca
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -23,8 +23,6 @@ from mrsim.store.case import centred_fft2, centred_ifft2, combine_coils
 from segnets.augment import Affine
 from segnets.blocks import fourier
 from segnets.config import check_choice
-from segnets.masks import Lines, as_mask, of_samples
-from segnets.phase import draw_phase, fixed_phase, with_phase
 
 Indices = NDArray[np.int64]
 Pattern = NDArray[np.float32]  # (ky, kx) {0, 1}
@@ -110,30 +108,41 @@ def _channels(values: Tensor) -> Tensor:
     return torch.view_as_real(values).movedim(-1, 2).flatten(1, 2).contiguous()
 
 
+@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
+class Reading:
+    """What is done to cases as they are read.
+
+    inu : level of the intensity non-uniformity, before the noise
+    contrast : those wanted, () = all
+    crop : (y, x) [pixel] larger images are cut to this around pixel n // 2, after the noise; () = not
+    """
+
+    inu: float = 0.0
+    contrast: tuple[str, ...] = ()
+    crop: tuple[int, ...] = ()
+
+
+AS_STORED = Reading()
+
+
 def read_cases(
-    store: Store,
-    indices: Sequence[int] | Indices,
-    noise: Sequence[float],
-    *,
-    inu: float = 0.0,
-    contrast: Sequence[str] = (),
-    crop: Sequence[int] = (),
+    store: Store, indices: Sequence[int] | Indices, noise: Sequence[float], how: Reading = AS_STORED
 ) -> Cases:
     """Read cases in bulk, with the noise that each level draws for them, and combine their coils.
 
-    inu : level of the intensity non-uniformity, before the noise
-    contrast : those wanted, () = all; DataError for one that the store has not
-    crop : (y, x) [pixel] larger images are cut to this around pixel n // 2, after the noise; () = not
+    DataError for a contrast that the store has not.
     """
     wanted = np.asarray(indices, dtype=np.int64)
-    names = known_contrasts(store, contrast)
+    names = known_contrasts(store, how.contrast)
     if store.n_coils > 1 and "csm" not in store.maps:
         raise DataError(
             f"{store.path} has {store.n_coils} coils but no sensitivities (csm) to combine them with"
         )
-    cases = store.cases(wanted, maps=("csm", "inu", "affine") if inu else ("csm",))
-    shape = image_shape(store, crop)
-    kspace = np.stack([[_kspace(case.biased(inu), level, names, shape) for case in cases] for level in noise])
+    cases = store.cases(wanted, maps=("csm", "inu", "affine") if how.inu else ("csm",))
+    shape = image_shape(store, how.crop)
+    kspace = np.stack(
+        [[_kspace(case.biased(how.inu), level, names, shape) for case in cases] for level in noise]
+    )
     labels = np.ascontiguousarray(np.stack([case.labels for case in cases])[middle(store.shape, shape)])
     return Cases(torch.from_numpy(kspace), torch.from_numpy(labels), torch.from_numpy(wanted))
 
@@ -207,192 +216,6 @@ def data_hash(store: Store, indices: Indices) -> str:
     return digest.hexdigest()
 
 
-def evaluation_batches(
-    store: str | Store,
-    split: str = "test",
-    *,
-    rate: float = 0.30,
-    noise: float = 0.10,
-    n_center: int = 16,
-    center_from: int = 0,
-    density: str = "gaussian",
-    pattern: Pattern | None = None,
-    phase: str = "none",
-    inu: float = 0.0,
-    contrast: Sequence[str] = (),
-    crop: Sequence[int] = (),
-    trial: int = 0,
-    batch_size: int = 12,
-    device: torch.device | str = "cpu",
-) -> Iterator[Batch]:
-    """Yield every case of a split in the order of the store, with its noise and its fixed mask.
-
-    They are the same for all models, on every machine; see `evaluation_batch`.
-    """
-    store = as_store(store)
-    indices = split_indices(store, split)
-    for first in range(0, len(indices), batch_size):
-        yield evaluation_batch(
-            store,
-            indices[first : first + batch_size],
-            rate=rate,
-            noise=noise,
-            n_center=n_center,
-            center_from=center_from,
-            density=density,
-            pattern=pattern,
-            phase=phase,
-            inu=inu,
-            contrast=contrast,
-            crop=crop,
-            trial=trial,
-            device=device,
-        )
-
-
-def evaluation_batch(
-    store: Store,
-    indices: Indices,
-    *,
-    rate: float,
-    noise: float,
-    n_center: int,
-    center_from: int = 0,
-    density: str = "gaussian",
-    pattern: Pattern | None = None,
-    phase: str = "none",
-    inu: float = 0.0,
-    contrast: Sequence[str] = (),
-    crop: Sequence[int] = (),
-    trial: int = 0,
-    device: torch.device | str = "cpu",
-) -> Batch:
-    """Any cases of a store with their noise, their fixed masks and, where asked for, their fixed phase.
-
-    n_center, center_from, density : see `Lines`
-    pattern : one mask for all slices and frames, instead of lines at `rate`
-    inu, contrast, crop : see `read_cases`
-    trial : of series, another draw of masks than that of the tables
-    Errors: StoreError or DataError, one sentence; ValueError for a rate that keeps less than `n_center`.
-    """
-    levels = levels_to_read((noise,), None, phase)
-    cases = read_cases(store, indices, levels, inu=inu, contrast=contrast, crop=crop)
-    subjects, slices = store.coords["subject"][indices], store.coords["slice"][indices]
-    shape = image_shape(store, crop)
-    if pattern is None:
-        lines = Lines(n_ky=shape[0], n_center=n_center, center_from=center_from, density=density)
-        mask = lines.fixed(subjects, slices, rate, n_frames=cases.n_frames, trial=trial)
-    else:
-        mask = of_samples(as_mask(pattern), len(indices), cases.n_frames)
-    cases, mask = cases.to(device), mask.to(device)
-    kspace = cases.kspace[-1]
-    if phase != "none":
-        still = cases.kspace[0]
-        drawn = fixed_phase(phase, subjects, slices, (max(1, cases.n_frames), *shape))
-        kspace = with_phase(still, drawn.to(device)) + (kspace - still)
-    return undersample(kspace, mask, cases.labels, cases.index)
-
-
-@dataclass(frozen=True, eq=False, kw_only=True, slots=True)
-class Undersampling:
-    """Draws for every sample anew its noise, movement, phase, rate and masks, on the device of the cases.
-
-    n_ky, n_center, center_from, density : see `Lines`
-    pattern : (1, 1, ky, 1 or kx) one mask for all samples, on the device of the cases; None = lines
-    kept : samples that the pattern keeps, where that is known
-    affine : how slices move, None = they stay; noise is added after that, so it stays white
-    phase : that the images get for their own before the noise, see `segnets.phase`
-    clean : whether the first level of the cases is no level to draw, but the noise-free slices that move
-    window : so many successive frames of a series are left in the end, from a random one on, the beat being a
-        circle; 0 = all
-    """
-
-    rate: tuple[float, ...]
-    n_center: int
-    n_ky: int
-    pattern: Tensor | None = None
-    kept: int | None = None
-    affine: Affine | None = None
-    clean: bool = False
-    center_from: int = 0
-    density: str = "gaussian"
-    phase: str = "none"
-    window: int = 0
-
-    def __post_init__(self) -> None:
-        for rate in self.rate if self.pattern is None else ():
-            self.lines.count(rate)
-
-    @property
-    def lines(self) -> Lines:
-        """How lines are drawn."""
-        return Lines(
-            n_ky=self.n_ky, n_center=self.n_center, center_from=self.center_from, density=self.density
-        )
-
-    def draw(self, cases: Cases, generator: torch.Generator) -> Batch:
-        """Undersample `cases` with draws from `generator`, which lives on their device."""
-        device = cases.kspace.device
-        n_levels, n = len(cases.kspace) - self.clean, cases.kspace.shape[1]
-        level = torch.randint(n_levels, (n,), generator=generator, device=device) + int(self.clean)
-        kspace, labels = cases.kspace[level, torch.arange(n, device=device)], cases.labels
-        still = changed = cases.kspace[0] if self.clean else kspace
-        if self.affine is not None:
-            changed, labels = self.affine.move(changed, labels, generator)
-        if self.phase != "none":
-            shape = (max(1, cases.n_frames), kspace.shape[-2], kspace.shape[-1])
-            changed = with_phase(changed, draw_phase(self.phase, n, shape, generator))
-        if changed is not still:
-            kspace = changed + (kspace - still)
-        mask, samples = self._masks(n, cases.n_frames, kspace.shape[-1], generator)
-        batch = undersample(kspace, mask, labels, cases.index, samples)
-        return window_of(batch, self.window, generator) if self.window else batch
-
-    def _masks(
-        self, n: int, n_frames: int, n_kx: int, generator: torch.Generator
-    ) -> tuple[Tensor, tuple[int, int] | None]:
-        """Return the masks of n samples, and how many samples they keep where the host knows."""
-        per_line = n_kx * max(1, n_frames)
-        if self.pattern is not None:
-            kept = None if self.kept is None else self.kept * max(1, n_frames)
-            return of_samples(self.pattern, n, n_frames), None if kept is None else (kept, kept)
-        counts = [self.lines.count(rate) for rate in self.rate]
-        which = torch.randint(len(counts), (n,), generator=generator, device=generator.device)
-        mask = self.lines.draw(_pick(counts, which), generator, n_frames=n_frames)
-        return mask, (min(counts) * per_line, max(counts) * per_line)
-
-
-def window_of(batch: Batch, n_frames: int, generator: torch.Generator) -> Batch:
-    """Cut `n_frames` successive frames out of every series, from a random one on, around the beat."""
-    n, whole = len(batch.labels), batch.labels.shape[1]
-    first = torch.randint(whole, (n, 1), generator=generator, device=generator.device)
-    frames = (first + torch.arange(n_frames, device=first.device)) % whole  # (batch, frame)
-    rows = torch.arange(n, device=first.device)[:, None]
-
-    def cut(series: Tensor) -> Tensor:
-        return series.movedim(2, 1)[rows, frames].movedim(1, 2)  # (batch, channel, frame, ...)
-
-    samples = None
-    if batch.samples is not None:
-        samples = (batch.samples[0] // whole * n_frames, batch.samples[1] // whole * n_frames)
-    return replace(
-        batch,
-        kspace=cut(batch.kspace),
-        mask=cut(batch.mask),
-        labels=batch.labels[rows, frames],
-        image=cut(batch.image),
-        samples=samples,
-    )
-
-
 def levels_to_read(noise: tuple[float, ...], affine: Affine | None, phase: str = "none") -> tuple[float, ...]:
     """Noise levels that training on `noise` needs of every case: to change it, also the one without noise."""
     return (0.0, *noise) if (affine is not None or phase != "none") and any(noise) else noise
-
-
-def _pick(values: Sequence[int], which: Tensor) -> Tensor:
-    """Return values[which] without a copy from the host, which would wait for the device."""
-    out = torch.zeros_like(which)
-    for i, value in enumerate(values):
-        out = out.masked_fill(which == i, value)
-    return out

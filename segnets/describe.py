@@ -15,13 +15,13 @@ from segnets.checkpoint import checkpoint_path, read_checkpoint, run_of
 from segnets.config import OptionValue, RunConfig, TrainConfig, check, differing_fields
 from segnets.data import (
     DataError,
-    Undersampling,
     data_hash,
     image_shape,
     known_contrasts,
     phantom_of,
     split_indices,
 )
+from segnets.masks import Lines
 from segnets.models import MODELS, model_class
 from segnets.models.base import ModelConfig
 from segnets.patterns import read_pattern, share, to_text
@@ -50,9 +50,9 @@ def describe(config: TrainConfig, store: Store) -> RunConfig:
         split_indices(store, validate)
     indices = split_indices(store, "train")
     if not model.samples_itself and pattern is None:
-        Undersampling(
-            rate=config.rate, n_center=config.n_center, center_from=config.center_from, n_ky=shape[0]
-        )
+        lines = Lines(n_ky=shape[0], n_center=config.n_center, center_from=config.center_from)
+        for rate in config.rate:
+            lines.count(rate)
     indices = indices[: config.n_cases or len(indices)]
     fingerprint = data_hash(store, indices)
     return RunConfig(

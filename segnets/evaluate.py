@@ -43,6 +43,7 @@ from segnets.scores import (
     image_quality,
     score_labels,
 )
+from segnets.undersampling import evaluation_batches
 
 __all__ = ["EvaluateConfig", "Evaluation", "batch_of", "evaluate", "pick_device"]
 
@@ -200,9 +201,8 @@ def batches(
     store: Store, config: EvaluateConfig, split: str, n_center: int, device: torch.device
 ) -> Iterator[Batch]:
     """Serve the cases of a split, in the order of the store, under the conditions of `config`."""
-    indices = split_indices(store, split)
-    for first in range(0, len(indices), config.batch_size):
-        yield batch_of(store, indices[first : first + config.batch_size], config, n_center, device)
+    conditions = config.conditions(store.shape, n_center)
+    return evaluation_batches(store, split, conditions, batch_size=config.batch_size, device=device)
 
 
 def answer(
@@ -260,9 +260,8 @@ def reference_images(
     store: Store, index: NDArray[np.int64], config: EvaluateConfig, noise: float = 0.0
 ) -> NDArray[np.complex64]:
     """(case, [frame,] y, x) the fully sampled images, of the first contrast, noise-free unless asked for."""
-    kspace = read_cases(
-        store, index, (noise,), inu=config.inu or 0.0, contrast=config.contrast[:1], crop=config.crop
-    ).kspace[0]
+    how = replace(config.reading, contrast=config.contrast[:1])
+    kspace = read_cases(store, index, (noise,), how).kspace[0]
     images: NDArray[np.complex64] = centred_ifft2(kspace[:, 0] if store.contrasts else kspace).numpy()
     return images
 

@@ -17,8 +17,10 @@ import torch
 from mrsim.store import Store
 from segnets.config import RESIDENT, check_choice
 from segnets.data import (
+    AS_STORED,
     Cases,
     Indices,
+    Reading,
     as_store,
     image_shape,
     known_contrasts,
@@ -54,13 +56,10 @@ def open_data(
     device: torch.device | str = "cpu",
     resident: str = "auto",
     n_cases: int = 0,
-    inu: float = 0.0,
-    contrast: Sequence[str] = (),
-    crop: Sequence[int] = (),
+    how: Reading = AS_STORED,
 ) -> Feed:
     """Open the cases of a split for training, with one noise realisation per case and level.
 
-    inu, contrast, crop : see `read_cases`
     resident : "yes" the whole set in the memory of the device, "no" streamed, "auto" resident where it fits
     n_cases : the first so many cases, 0 = all
     Errors: StoreError and DataError, one sentence.
@@ -70,10 +69,10 @@ def open_data(
     indices = split_indices(store, split)
     indices = indices[: n_cases or len(indices)]
     device = torch.device(device)
-    read = partial(read_cases, store, noise=tuple(noise), inu=inu, contrast=tuple(contrast), crop=tuple(crop))
+    read = partial(read_cases, store, noise=tuple(noise), how=how)
     shards = shards_of(store, indices)
-    n_copies = len(noise) * max(1, len(known_contrasts(store, contrast)))
-    size = set_bytes(store, len(indices), n_copies, crop)
+    n_copies = len(noise) * max(1, len(known_contrasts(store, how.contrast)))
+    size = set_bytes(store, len(indices), n_copies, how.crop)
     if resident == "yes" or (resident == "auto" and size <= SHARE_OF_MEMORY * free_memory(device)):
         return ResidentFeed(read(indices).to(device), shards)
     return StreamedFeed(read, shards, device, store.path)

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +27,19 @@ from segnets.config import RunConfig, TrainConfig, resumed
 from segnets.data import (
     Batch,
     Cases,
-    Undersampling,
+    Reading,
     as_store,
-    evaluation_batches,
     levels_to_read,
 )
 from segnets.describe import describe, epochs_done
 from segnets.feeding import SHARE_OF_MEMORY, Feed, free_memory, open_data
 from segnets.logs import Bar, Row, RunningScores
-from segnets.masks import as_mask
+from segnets.masks import Lines, as_mask
 from segnets.models import model_class
 from segnets.patterns import FILE, from_text, pattern_of_run
 from segnets.session import Progress, Session, TrainingError
 from segnets.stages import learning_rate, lowest_line_count
+from segnets.undersampling import Conditions, Undersampling, evaluation_batches
 
 __all__ = ["TrainingError", "describe", "resume", "train"]
 
@@ -124,9 +125,7 @@ def fit(fabric: Fabric, record: dict[str, Any], out: Path, quiet: bool) -> None:
         device=device,
         resident=config.resident,
         n_cases=config.n_cases,
-        inu=config.inu,
-        contrast=config.contrast,
-        crop=config.crop,
+        how=Reading(inu=config.inu, contrast=config.contrast, crop=config.crop),
     )
     validation: dict[float, Iterable[Batch]] = {}
     n_steps, progress = feed.n_steps(session.batch_size, fabric.world_size), session.progress
@@ -160,14 +159,16 @@ def sampling_of(session: Session, n_ky: int) -> Undersampling:
         rate = tuple(n / n_ky for n in range(lowest_line_count(here, n_ky, always), n_ky + 1))
     return Undersampling(
         rate=rate,
-        n_center=min(config.n_center, n_ky),
-        n_ky=n_ky,
+        lines=Lines(
+            n_ky=n_ky,
+            n_center=min(config.n_center, n_ky),
+            center_from=config.center_from,
+            density=config.density,
+        ),
         pattern=pattern,
         kept=kept,
         affine=affine,
         clean=levels_to_read(config.noise, affine, config.phase) != config.noise,
-        center_from=config.center_from,
-        density=config.density,
         phase=config.phase,
         window=config.window,
     )
@@ -282,39 +283,43 @@ def validation_batches(store: Store, run: RunConfig, device: torch.device, rate:
         return []
     n_pixels = store.indices(config.validate).size * math.prod(run.shape)
     n_pixels *= max(1, len(config.contrast)) * max(1, run.n_frames)
-    batches = EvaluationBatches(store, run, device, rate)
+    conditions = validation_conditions(run, rate)
+    batch_size = max(1, config.batch_size // config.devices // config.accumulate)
+    batches = Again(
+        partial(evaluation_batches, store, config.validate, conditions, batch_size=batch_size, device=device)
+    )
     fit_in = 24 * n_pixels < SHARE_OF_MEMORY / 4 * free_memory(
         device
     )  # two complex64 and one int64 per pixel
     return list(batches) if fit_in else batches
 
 
-class EvaluationBatches:
-    """`evaluation_batches` that can be gone through again and again."""
+def validation_conditions(run: RunConfig, rate: float) -> Conditions:
+    """Return what the validation curve is measured under: the training's first noise level, fixed masks."""
+    config = run.train
+    return Conditions(
+        rate=rate,
+        noise=config.noise[0],
+        n_center=config.n_center,
+        center_from=config.center_from,
+        density=config.density,
+        pattern=from_text(run.mask) if run.mask and rate < 1 else None,
+        phase=config.phase,
+        inu=config.inu,
+        contrast=config.contrast,
+        crop=config.crop,
+    )
 
-    def __init__(self, store: Store, run: RunConfig, device: torch.device, rate: float) -> None:
-        self.store, self.config, self.device, self.rate = store, run.train, device, rate
-        self.pattern = from_text(run.mask) if run.mask and rate < 1 else None
+
+class Again:
+    """Batches that can be gone through again and again: each time they are read anew."""
+
+    def __init__(self, batches: Callable[[], Iterator[Batch]]) -> None:
+        self.batches = batches
 
     def __iter__(self) -> Iterator[Batch]:
-        """Read the split anew."""
-        c = self.config
-        return evaluation_batches(
-            self.store,
-            c.validate,
-            rate=self.rate,
-            noise=c.noise[0],
-            n_center=c.n_center,
-            center_from=c.center_from,
-            density=c.density,
-            pattern=self.pattern,
-            phase=c.phase,
-            inu=c.inu,
-            contrast=c.contrast,
-            crop=c.crop,
-            batch_size=max(1, c.batch_size // c.devices // c.accumulate),
-            device=self.device,
-        )
+        """Read from the beginning."""
+        return self.batches()
 
 
 @torch.no_grad()

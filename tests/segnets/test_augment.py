@@ -8,7 +8,9 @@ import torch
 
 from segnets.augment import Affine, resample
 from segnets.blocks.fourier import centred_fft2, centred_ifft2
-from segnets.data import Cases, Undersampling, levels_to_read, undersample
+from segnets.data import Cases, levels_to_read, undersample
+from segnets.masks import Lines
+from segnets.undersampling import Undersampling
 
 SHAPE = (48, 56)
 
@@ -139,7 +141,7 @@ def test_noise_is_added_after_the_move_and_stays_white():
     widest = Affine(rotation=0.3, zoom=0.1, shift=5.0)
     assert levels_to_read((0.1,), widest) == (0.0, 0.1) and levels_to_read((0.1,), None) == (0.1,)
     assert levels_to_read((0.0,), widest) == (0.0,)
-    all_lines = {"rate": (1.0,), "n_center": 0, "n_ky": SHAPE[0], "affine": widest}
+    all_lines = {"rate": (1.0,), "lines": Lines(n_ky=SHAPE[0], n_center=0), "affine": widest}
     batch = Undersampling(**all_lines, clean=True).draw(cases, torch.Generator().manual_seed(1))
     still = Undersampling(**all_lines).draw(
         Cases(cases.kspace[:1], cases.labels, cases.index), torch.Generator().manual_seed(1)

@@ -1,6 +1,7 @@
 """Series of frames from the store to the batch: masks by frame, phase, movement, crop, windows, feeds."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -10,18 +11,11 @@ from mrsim.sampling import fixed_frame_lines, gaussian_lines, ktfocuss_lines
 from mrsim.store import open_store
 from segnets.augment import Affine
 from segnets.blocks.fourier import centred_fft2, centred_ifft2, to_kspace
-from segnets.data import (
-    Cases,
-    Undersampling,
-    evaluation_batches,
-    image_shape,
-    read_cases,
-    undersample,
-    window_of,
-)
+from segnets.data import Cases, Reading, image_shape, read_cases, undersample
 from segnets.feeding import open_data
 from segnets.masks import Lines
 from segnets.phase import draw_phase, fixed_phase, with_phase
+from segnets.undersampling import Conditions, Undersampling, evaluation_batches, window_of
 from tests.stores import write_cine_store
 
 SHAPE, N_FRAMES = (24, 20), 6
@@ -43,7 +37,8 @@ def cases(path):
 
 def test_evaluation_batch_is_noise_then_a_fixed_mask_per_frame_then_one_scale(path):
     store = open_store(path)
-    (batch,) = evaluation_batches(path, "test", rate=0.25, noise=0.1, n_center=2, center_from=8)
+    conditions = Conditions(rate=0.25, noise=0.1, n_center=2, center_from=8)
+    (batch,) = evaluation_batches(path, "test", conditions)
     case = store.case(7)
     lines = fixed_frame_lines(N_FRAMES, 24, 6, subject=case.subject, slice_index=case.slice)
     assert batch.mask.shape == (2, 1, N_FRAMES, 24, 1)
@@ -148,8 +143,10 @@ def test_fixed_phases_hang_on_subject_and_slice_alone():
 
 
 def test_phase_in_evaluation_is_fixed_and_noise_comes_after_it(path):
-    how = {"rate": 1.0, "n_center": 0, "phase": "sinusoid"}
-    clean, again, noisy = (next(iter(evaluation_batches(path, "test", noise=n, **how))) for n in (0, 0, 0.1))
+    how = Conditions(rate=1.0, noise=0.0, n_center=0, phase="sinusoid")
+    clean, again, noisy = (
+        next(evaluation_batches(path, "test", replace(how, noise=n))) for n in (0.0, 0.0, 0.1)
+    )
     assert torch.equal(clean.kspace, again.kspace)
     kspace = [
         torch.complex(b.kspace[:, 0], b.kspace[:, 1]) * b.scale[..., None, None] for b in (clean, noisy)
@@ -160,7 +157,7 @@ def test_phase_in_evaluation_is_fixed_and_noise_comes_after_it(path):
 
 
 def test_training_draws_lines_per_frame_and_one_number_of_them_per_series(cases):
-    sampling = Undersampling(rate=(0.25, 0.5), n_center=2, n_ky=24)
+    sampling = Undersampling(rate=(0.25, 0.5), lines=Lines(n_ky=24, n_center=2))
     many = Cases(cases.kspace.repeat(1, 5, 1, 1, 1), cases.labels.repeat(5, 1, 1, 1), torch.arange(20))
     batch = sampling.draw(many, generator())
     lines = batch.mask[:, 0, :, :, 0].sum(dim=2)  # (sample, frame)
@@ -187,13 +184,13 @@ def test_all_frames_of_a_series_move_alike(cases):
 
 def test_crop_keeps_the_pixels_around_the_middle(path):
     store = open_store(path)
-    cropped, whole = (read_cases(store, [2], (0.0, 0.1), crop=c) for c in ((16, 99), ()))
+    cropped, whole = (read_cases(store, [2], (0.0, 0.1), Reading(crop=c)) for c in ((16, 99), ()))
     assert image_shape(store, (16, 99)) == (16, 20) and cropped.kspace.shape == (2, 1, N_FRAMES, 16, 20)
     torch.testing.assert_close(
         centred_ifft2(cropped.kspace), centred_ifft2(whole.kspace)[..., 4:20, :], atol=1e-5, rtol=0
     )
     assert torch.equal(cropped.labels, whole.labels[:, :, 4:20])
-    (batch,) = evaluation_batches(path, "test", rate=0.5, noise=0.0, n_center=0, crop=(16, 99))
+    (batch,) = evaluation_batches(path, "test", Conditions(rate=0.5, noise=0.0, n_center=0, crop=(16, 99)))
     assert batch.kspace.shape == (2, 2, N_FRAMES, 16, 20) and batch.mask.shape == (2, 1, N_FRAMES, 16, 1)
 
 
@@ -216,8 +213,9 @@ def test_windows_are_successive_frames_around_the_beat(cases):
 
 
 def test_both_feeds_serve_the_same_series(path):
+    how = Reading(crop=(16, 20))
     whole, streamed = (
-        list(open_data(path, noise=(0.0, 0.1), resident=r, crop=(16, 20)).epoch(3, seed=1, epoch=2))
+        list(open_data(path, noise=(0.0, 0.1), resident=r, how=how).epoch(3, seed=1, epoch=2))
         for r in ("yes", "no")
     )
     assert [b.index.tolist() for b in whole] == [b.index.tolist() for b in streamed]

@@ -16,13 +16,14 @@ from segnets.checkpoint import load_model
 from segnets.compare import compared, comparison_table
 from segnets.conditions import EvaluateConfig, batch_of
 from segnets.config import TrainConfig
-from segnets.data import DataError, Undersampling, read_cases
+from segnets.data import DataError, read_cases
 from segnets.describe import describe
 from segnets.evaluate import evaluate
 from segnets.masks import Lines
 from segnets.models import MODELS, RECONSTRUCTORS, model_class
 from segnets.session import Session
 from segnets.train import train, train_step
+from segnets.undersampling import Undersampling
 from tests.segnets.models.small import SMALL
 from tests.segnets.test_no_waiting import session_of
 from tests.segnets.test_train import assert_same_run, kill_at, rows
@@ -168,7 +169,7 @@ def test_lines_are_what_is_trained_validated_and_tested_with(store, tmp_path, ma
 def test_accumulated_parts_make_the_gradient_of_the_whole_batch(store, tmp_path):
     """Without batch statistics and draws the parts add up to the very gradient, uneven ones, too."""
     kspace = read_cases(open_store(store), range(3), (0.0,))
-    sampling = Undersampling(rate=(1.0,), n_center=0, n_ky=24)
+    sampling = Undersampling(rate=(1.0,), lines=Lines(n_ky=24, n_center=0))
     found = {}
     for n in (1, 2, 3):
         session = session_of("disk", 0, tmp_path / str(n), series=True, accumulate=n)

@@ -10,10 +10,11 @@ from mrsim.store import Layout, StoreWriter, open_store
 from segnets.blocks.fourier import to_image
 from segnets.checkpoint import load_model
 from segnets.config import TrainConfig
-from segnets.data import DataError, evaluation_batches, read_cases
+from segnets.data import DataError, Reading, read_cases
 from segnets.evaluate import EvaluateConfig, evaluate
 from segnets.feeding import open_data
 from segnets.train import TrainingError, resume, train
+from segnets.undersampling import Conditions, evaluation_batches
 from tests.stores import CLASSES, PITCH, subject_arrays, write_test_store
 
 SHAPE = (32, 40)
@@ -68,7 +69,7 @@ def config(name, store, out, **overrides):
 
 
 def test_contrasts_share_a_mask_and_have_a_scale_each(store):
-    (batch,) = evaluation_batches(store, "test", rate=0.5, noise=0.0, n_center=4)
+    (batch,) = evaluation_batches(store, "test", Conditions(rate=0.5, noise=0.0, n_center=4))
     assert batch.kspace.shape == (2, 4, *SHAPE) and batch.mask.shape == (2, 1, 32, 1)
     torch.testing.assert_close(batch.scale[:, 1], 3 * batch.scale[:, 0])
     first, second = batch.kspace[:, :2], batch.kspace[:, 2:]
@@ -79,21 +80,21 @@ def test_contrasts_share_a_mask_and_have_a_scale_each(store):
 
 def test_noise_and_non_uniformity_are_those_of_the_cases(store):
     opened = open_store(store)
-    got = read_cases(opened, [5, 0], (0.0, 0.2), inu=0.4, contrast=("T2",)).kspace
+    got = read_cases(opened, [5, 0], (0.0, 0.2), Reading(inu=0.4, contrast=("T2",))).kspace
     assert got.shape == (2, 2, 1, *SHAPE)
     for i, index in enumerate((5, 0)):
         case = opened.case(index).contrast("T2").biased(0.4)
         np.testing.assert_array_equal(got[0, i, 0], case.kspace[0])
         np.testing.assert_array_equal(got[1, i, 0], case.noisy(0.2)[0])
-    plain = read_cases(opened, [5, 0], (0.0,), contrast=("T2",)).kspace
+    plain = read_cases(opened, [5, 0], (0.0,), Reading(contrast=("T2",))).kspace
     torch.testing.assert_close(got[0], 1.1 * plain[0], rtol=1e-5, atol=1e-5)  # 1 + 0.4 / 2 * 0.5
     with pytest.raises(DataError, match=r"has no contrast 'PD' \(it has: T1, T2\)"):
-        read_cases(opened, [0], (0.0,), contrast=("PD",))
+        read_cases(opened, [0], (0.0,), Reading(contrast=("PD",)))
 
 
 @pytest.mark.parametrize("resident", ["yes", "no"])
 def test_both_feeds_serve_contrasts(store, resident):
-    feed = open_data(store, noise=(0.1,), resident=resident, inu=0.2)
+    feed = open_data(store, noise=(0.1,), resident=resident, how=Reading(inu=0.2))
     batches = list(feed.epoch(3, seed=0, epoch=0))
     assert [tuple(b.kspace.shape) for b in batches] == [(1, 3, 2, *SHAPE), (1, 1, 2, *SHAPE)]
 

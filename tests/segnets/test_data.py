@@ -7,16 +7,10 @@ import torch
 from mrsim.sampling import fixed_mask
 from mrsim.store import Store, StoreError, open_store
 from segnets import feeding
-from segnets.data import (
-    DataError,
-    Undersampling,
-    data_hash,
-    evaluation_batches,
-    read_cases,
-    split_indices,
-    undersample,
-)
+from segnets.data import DataError, data_hash, read_cases, split_indices, undersample
 from segnets.feeding import StreamedFeed, open_data, read_ahead, shuffle_through_buffer
+from segnets.masks import Lines
+from segnets.undersampling import Conditions, Undersampling, evaluation_batches
 from tests.stores import SIGNAL, write_test_store
 
 
@@ -36,7 +30,8 @@ def image_of(kspace):
 
 
 def test_evaluation_batch_is_noise_then_fixed_mask_then_scale(path, store):
-    batches = list(evaluation_batches(path, "test", rate=0.5, noise=0.2, n_center=4, batch_size=2))
+    conditions = Conditions(rate=0.5, noise=0.2, n_center=4)
+    batches = list(evaluation_batches(path, "test", conditions, batch_size=2))
     assert [b.index.tolist() for b in batches] == [[24, 25], [26]]
     case, batch = store.case(25), batches[0]
     mask = fixed_mask((24, 32), 0.5, subject=case.subject, slice_index=case.slice, n_center=4)
@@ -90,12 +85,12 @@ def test_missing_split_and_case_with_nan_are_a_sentence(tmp_path, path):
     with pytest.raises(ValueError, match="did you mean 'train'"):
         split_indices(store, "trian")
     with pytest.raises(ValueError, match="n_center must be at most the 2 of 24 lines"):
-        next(evaluation_batches(path, "test", rate=0.1))
+        next(evaluation_batches(path, "test", Conditions(rate=0.1)))
 
 
 def test_every_sample_draws_its_own_noise_level_rate_and_mask(store):
     cases = read_cases(store, range(21), (0.0, 0.3))
-    sampling = Undersampling(rate=(0.5, 0.75), n_center=4, n_ky=24)
+    sampling = Undersampling(rate=(0.5, 0.75), lines=Lines(n_ky=24, n_center=4))
     batch = sampling.draw(cases, torch.Generator().manual_seed(0))
     lines = batch.mask[:, 0, :, 0]
     assert set(lines.sum(dim=1).tolist()) == {12.0, 18.0}

@@ -10,12 +10,13 @@ import pytest
 from mrsim.store import open_store
 from segnets import metrics
 from segnets.compare import compared, comparison_table, joint_examples, subject_table
-from segnets.data import DataError, evaluation_batches
+from segnets.data import DataError
 from segnets.evaluate import EvaluateConfig, evaluate
-from segnets.models import MODELS, build_model
+from segnets.models import build_model
 from segnets.outputs import text, write_comparison, write_evaluation
 from segnets.scores import SubjectScore, counts, summarise
 from segnets.tables import Table
+from segnets.undersampling import Conditions, evaluation_batches
 from tests.segnets.known_network import write_run
 from tests.stores import SIGNAL, write_test_store
 
@@ -23,12 +24,6 @@ from tests.stores import SIGNAL, write_test_store
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     return write_test_store(tmp_path_factory.mktemp("store") / "heads.zarr", n_subjects=5, slices=3)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def forget_the_test_network():
-    yield
-    MODELS.pop("nearest", None)
 
 
 def run(tmp_path, store, name="run", **options):
@@ -88,7 +83,8 @@ def test_scores_equal_those_computed_from_the_batches_with_other_code(tmp_path, 
     model, _ = load_model(folder)
     opened = open_store(store)
     predicted, oracle, subject = [], [], []
-    for batch in evaluation_batches(str(store), "train", rate=0.4, noise=0.1, n_center=4, batch_size=4):
+    conditions = Conditions(rate=0.4, noise=0.1, n_center=4)
+    for batch in evaluation_batches(str(store), "train", conditions, batch_size=4):
         predicted.append(model(batch.kspace, batch.mask).segmentation.argmax(1).numpy())
         oracle.append(batch.labels.numpy())
         subject.append(opened.coords["subject"][batch.index.numpy()])

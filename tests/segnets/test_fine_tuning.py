@@ -8,11 +8,12 @@ import torch
 
 from segnets.checkpoint import load_model, read_checkpoint
 from segnets.config import TrainConfig
-from segnets.data import DataError, Undersampling
+from segnets.data import DataError
 from segnets.evaluate import EvaluateConfig, evaluate
 from segnets.models import model_class
 from segnets.session import Session, TrainingError
 from segnets.train import resume, train
+from segnets.undersampling import Undersampling
 from tests.segnets.models.small import config_options
 from tests.segnets.test_contrasts import SHAPE, write_store
 from tests.segnets.test_train import assert_same_run, kill_at, rows

@@ -8,10 +8,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from segnets.augment import Affine
 from segnets.config import RunConfig, TrainConfig
-from segnets.data import Cases, Undersampling
+from segnets.data import Cases
+from segnets.masks import Lines
 from segnets.models import MODELS, RECONSTRUCTORS, model_class
 from segnets.session import Session
 from segnets.train import train_step
+from segnets.undersampling import Undersampling
 from tests.segnets.models.small import config_options
 
 SHAPE = (32, 32)
@@ -69,8 +71,7 @@ def test_no_step_of_any_network_waits(name, number, tmp_path, monkeypatch):
     session = session_of(name, number, tmp_path, clip=1.0)
     sampling = Undersampling(
         rate=(1.0,) if session.model.config.samples_itself else (0.25, 0.5),
-        n_center=4,
-        n_ky=SHAPE[0],
+        lines=Lines(n_ky=SHAPE[0], n_center=4),
         affine=Affine(rotation=0.3, zoom=0.1, shift=2.0),
         clean=True,
     )
@@ -89,10 +90,7 @@ def test_no_step_on_series_waits(name, number, phase, tmp_path, monkeypatch):
     session = session_of(name, number, tmp_path, series=True, clip=1.0, accumulate=2)
     sampling = Undersampling(
         rate=(0.125, 0.25, 0.5),
-        n_center=2,
-        center_from=8,
-        density="ktfocuss",
-        n_ky=SHAPE[0],
+        lines=Lines(n_ky=SHAPE[0], n_center=2, center_from=8, density="ktfocuss"),
         affine=Affine(rotation=0.3, zoom=0.1, shift=2.0),
         phase=phase,
         window=3 if name == "syn-net" else 0,
@@ -110,4 +108,4 @@ def test_waiting_is_noticed(tmp_path, monkeypatch):
     loss = session.model.loss
     monkeypatch.setattr(session.model, "loss", lambda o, b: loss(o, b) if b.mask.sum() > 0 else None)
     with NoWaiting(), pytest.raises(WaitedError, match="_local_scalar_dense"):
-        train_step(session, Undersampling(rate=(0.5,), n_center=4, n_ky=32), cases(1))
+        train_step(session, Undersampling(rate=(0.5,), lines=Lines(n_ky=32, n_center=4)), cases(1))

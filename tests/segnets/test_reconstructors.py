@@ -12,13 +12,14 @@ from segnets import metrics
 from segnets.checkpoint import load_model
 from segnets.compare import compared, comparison_table, joint_examples
 from segnets.config import TrainConfig
-from segnets.data import DataError, evaluation_batches
+from segnets.data import DataError
 from segnets.evaluate import EvaluateConfig, evaluate
 from segnets.models import RECONSTRUCTORS
 from segnets.outputs import text, write_comparison, write_evaluation
 from segnets.pictures import draw_training_curve
 from segnets.predict import predict, write_prediction
 from segnets.train import train
+from segnets.undersampling import Conditions, evaluation_batches
 from tests.segnets.models.small import config_options
 from tests.stores import begin_test_store, subject_arrays, test_layout
 
@@ -58,9 +59,8 @@ def images_by_hand(run, store, own):
     """Network's, zero-filled and reference magnitudes of the test split, from numpy's transforms."""
     model, _ = load_model(run)
     opened, made, zero = open_store(store), [], []
-    batches = evaluation_batches(
-        str(store), "test", rate=1.0 if own else 0.3, noise=0.05, n_center=4, batch_size=2
-    )
+    conditions = Conditions(rate=1.0 if own else 0.3, noise=0.05, n_center=4)
+    batches = evaluation_batches(str(store), "test", conditions, batch_size=2)
     for batch in batches:
         with torch.no_grad():
             output = model(batch.kspace, batch.mask)

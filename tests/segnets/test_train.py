@@ -14,12 +14,13 @@ import torch
 from segnets.blocks.fourier import to_kspace
 from segnets.checkpoint import CheckpointError, load_model, read_checkpoint
 from segnets.config import TrainConfig
-from segnets.data import DataError, Undersampling
+from segnets.data import DataError
 from segnets.logs import RunningScores
 from segnets.models import build_model
 from segnets.session import Session
 from segnets.stages import Stage, learning_rate, place
 from segnets.train import TrainingError, resume, train
+from segnets.undersampling import Undersampling
 from tests.segnets.test_models import SMALL
 from tests.stores import write_test_store
 
