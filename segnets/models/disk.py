@@ -38,6 +38,8 @@ class DiskConfig(ModelConfig):
     n_layers: int = 4  # L, of the encoder and of the decoder
     n_heads: int = 8  # of width / n_heads each, except where tokens are read
     token_head: int = 64  # width of the single head that reads the tokens
+    sharpness: float = 5 / 3  # standard deviation of what its softmax is given before training
+    loudness: float = 5.0  # of a sample's value beside its place before training, times nn.Linear's own
     n_bands: int = 32  # frequencies per coordinate
     compress: bool = True  # v -> v / |v| log(1 + |v|) after division by the RMS
     chunk: int = 32_768  # queries at a time, which bounds the memory
@@ -48,6 +50,8 @@ class DiskConfig(ModelConfig):
         for name in ("width", "n_latents", "n_layers", "n_heads", "token_head", "n_bands", "chunk"):
             check(getattr(self, name) >= 1, name, "be at least 1", getattr(self, name))
         check(self.queries >= 0, "queries", "be zero or positive", self.queries)
+        for name in ("sharpness", "loudness"):
+            check(getattr(self, name) > 0, name, "be positive", getattr(self, name))
         check(self.width % self.n_heads == 0, "width", f"divide by {self.n_heads} heads", self.width)
 
     @property
@@ -91,12 +95,18 @@ def feed_forward(width: int) -> nn.Sequential:
 
 
 class PerceiverLayer(nn.Module):
-    """Latents read the tokens, then one another (Jaegle et al., ICML 2021)."""
+    """Latents read the tokens, then one another (Jaegle et al., ICML 2021).
+
+    A softmax of nearly equal logits over ten thousands of samples is their mean, from which nothing is learnt
+    for a long time: `DiskConfig.sharpness` begins with each latent looking at a few samples.
+    """
 
     def __init__(self, config: DiskConfig) -> None:
         super().__init__()
         width = config.width
         self.read = Attention(width, width, 1, config.token_head)
+        with torch.no_grad():
+            self.read.to_q.weight *= 3 * config.sharpness  # nn.Linear's own make it 1/3
         self.after_read = feed_forward(width)
         self.mix = Attention(width, width, config.n_heads, width // config.n_heads)
         self.after_mix = feed_forward(width)
@@ -219,6 +229,8 @@ class DiSK(SegmentationModel):
         n_position = 3 * (2 * config.n_bands + 1)
         self.embed = nn.Linear(2 + n_position, config.width)
         self.embed_query = nn.Linear(n_position, config.width)
+        with torch.no_grad():
+            self.embed.weight[:, :2] *= config.loudness
         self.latents = nn.Parameter(0.02 * torch.randn(config.n_latents, config.width))
         self.encoder = nn.ModuleList(PerceiverLayer(config) for _ in range(config.n_layers))
         self.decoder = nn.ModuleList(QueryBlock(config) for _ in range(config.n_layers))

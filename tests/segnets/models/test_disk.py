@@ -7,7 +7,7 @@ import torch
 from torch.nn import functional
 
 from segnets.blocks.fourier_features import fourier_features, grid_coordinates
-from segnets.models.disk import MARGIN, acquired, random_points, scaled, span
+from segnets.models.disk import MARGIN, DiSK, DiskConfig, acquired, random_points, scaled, span
 from tests.segnets.models.small import count, heart_batch, noise_batch, run_stage, small
 
 SIZES = (32, 40, 1)
@@ -18,6 +18,27 @@ SIZES = (32, 40, 1)
 )
 def test_published_number_of_weights(options, expected):
     assert count("disk", **options) == expected
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("sharpness", [1 / 3, 3.0])
+def test_logits_of_the_first_reading_are_as_sharp_as_asked_for(sharpness):
+    torch.manual_seed(0)
+    read = DiSK(DiskConfig(sharpness=sharpness)).encoder[0].read
+    q = read.to_q(functional.layer_norm(torch.randn(64, 256), (256,)))
+    k = read.to_kv(functional.layer_norm(torch.randn(512, 256), (256,)))[:, :64]
+    assert float((q @ k.T / math.sqrt(64)).std()) == pytest.approx(sharpness, rel=0.05)
+
+
+@torch.no_grad()
+def test_what_was_measured_shows_in_the_answer_before_training():
+    def spread_over_scans(**options):
+        torch.manual_seed(0)
+        model = DiSK(DiskConfig(width=64, n_latents=64, n_bands=16, **options)).eval()
+        kspace = torch.cat([noise_batch(seed=seed).kspace for seed in range(4)])
+        return float(model(kspace, torch.ones(8, 1, 32, 1)).segmentation.std(dim=0).mean())
+
+    assert spread_over_scans() > 1.5 * spread_over_scans(sharpness=1 / 3, loudness=1.0)
 
 
 def tokens_of(model, batch):
