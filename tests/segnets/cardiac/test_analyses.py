@@ -9,7 +9,6 @@ from segnets.cardiac import shapes
 from segnets.cardiac.analyses import distances, latents, middle_slices, overlays
 from segnets.data import DataError
 from segnets.evaluate import EvaluateConfig
-from segnets.models import MODELS
 from tests.segnets.cardiac.known_heart import write_run
 from tests.segnets.known_network import write_run as write_still_run
 from tests.stores import PITCH, write_cine_store, write_test_store
@@ -18,13 +17,6 @@ from tests.stores import PITCH, write_cine_store, write_test_store
 @pytest.fixture(scope="module")
 def store(tmp_path_factory):
     return write_cine_store(tmp_path_factory.mktemp("store") / "hearts.zarr", n_subjects=6, slices=3)
-
-
-@pytest.fixture(scope="module", autouse=True)
-def forget_the_test_networks():
-    yield
-    MODELS.pop("nearest-heart", None)
-    MODELS.pop("nearest", None)
 
 
 def test_a_network_that_does_not_care_for_masks_has_only_distances_between(tmp_path, store):
