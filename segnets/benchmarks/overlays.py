@@ -27,7 +27,7 @@ Line = dict[str, Picture]  # heading -> picture
 FRAME, AVERAGE, FULL, ORACLE = "zero-filled", "temporal average", "fully sampled", "oracle"
 TILE, GAP = 140, 4  # [pixel] side of a picture at most, and between two
 LEFT, RIGHT, TOP, BOTTOM = 64, 8, 58, 44  # [pixel] around them
-LETTERS = 21  # of what stands beside a picture, in one line
+LETTERS = 18  # of what stands beside a picture, in one line
 
 
 def draw_overlays(
