@@ -38,9 +38,10 @@ SECTIONS = {
     "disk-figure2": ("DiSK, Figure 2", 0, "overlays.png"),
 }
 ABOUT = """\
-One seed, no GPU: two cores of an AMD EPYC that several trainings and other work shared, one thread each, so
-that minutes of training are upper bounds. The whole of each, with training curves and pictures, lies in
-[benchmarks/results/](../benchmarks/results/reduced); `python docs/figures/results.py FOLDER ...` put it there.
+One seed, no GPU: two cores of an AMD EPYC that several trainings and other work shared, one thread for
+each, so that minutes of training are upper bounds. The whole of each, with training curves and pictures, lies
+in [benchmarks/results/](../benchmarks/results/reduced); `python docs/figures/results.py FOLDER ...` put it
+there.
 """
 
 
