@@ -96,10 +96,11 @@ def _client(workers: int, scheduler: str | None) -> Iterator[Any]:
 
 @contextmanager
 def _interrupt_later() -> Iterator[None]:
-    """Hold Ctrl-C back until the cluster stands; threads and processes that start meanwhile never see it.
+    """Block Ctrl-C until the cluster stands; threads and processes that start meanwhile never see it.
 
     A terminal sends it to the workers, too: they would die with a traceback, be started again by their
-    nannies, and outlive this process. This process alone shall hear it, and end them.
+    nannies, and outlive this process. This process alone shall hear it, and end them: afterwards, or at once
+    where it has a thread from before, such as that of a progress bar.
     """
     if not hasattr(signal, "pthread_sigmask"):
         yield
