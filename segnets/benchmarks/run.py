@@ -25,6 +25,7 @@ from segnets.config import MAY_CHANGE, RunConfig, TrainConfig
 from segnets.data import DataError, as_store
 from segnets.describe import describe
 from segnets.evaluate import EvaluateConfig, pick_device
+from segnets.models import model_class
 from segnets.pictures import read_log
 from segnets.train import TrainingError, train
 
@@ -216,6 +217,8 @@ def key(run: RunConfig) -> str:
     decides = {name: value for name, value in values.items() if name not in LATER or value != LATER[name]}
     if run.train.init:
         decides["init"] = Path(run.train.init).name  # which says what decided its weights
+    if (revision := model_class(run.train.model).revision) > 1:
+        decides["revision"] = revision
     text = json.dumps([decides, run.class_names, run.shape, run.data_hash, run.mask], sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 

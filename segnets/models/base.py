@@ -82,6 +82,7 @@ class SegmentationModel(nn.Module):
     Config: ClassVar[type[ModelConfig]] = ModelConfig
     recipe: ClassVar[Recipe] = Recipe()
     cine: ClassVar[Recipe | None] = None  # of series of frames; None = it takes none
+    revision: ClassVar[int] = 1  # a benchmark trains again what it trained before a change of the training
     windows: ClassVar[bool] = False  # whether it may train on some frames of a series
     fixed_axes: ClassVar[int] = 0  # last ones of [frame,] y, x whose sizes must stay those of the training
     stages: ClassVar[tuple[Stage, ...]] = (Stage(name="train"),)

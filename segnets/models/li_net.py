@@ -148,6 +148,7 @@ class LINet(SegmentationModel):
     )
     fine_tuning = read_fine_tuning("li-net", replace(PREDICT, name="fixed rate"))
     cine = read_cine("li-net")
+    revision = 2  # the predictor gets the full image at its own scale
     fixed_axes = 2  # of the linear layers
 
     def __init__(self, config: LiNetConfig | None = None) -> None:
