@@ -5,8 +5,8 @@ from mrsim.fields import COILS, FieldMap, loop_array
 from mrsim.fields.coils import loop_field
 from mrsim.slices.plane import AXES, SlicePlane
 from mrsim.slices.slab import slab_spins
-from phantoms.phantom import BRAIN_ORACLE, Phantom, Spins
-from phantoms.tissues import tissue_table
+from phantoms.phantom import Spins
+from tests.mrsim.phantoms import phantom_of
 
 HEAD = ((-0.0905, 0.0905), (-0.1265, 0.0905), (-0.0725, 0.102))
 
@@ -121,16 +121,7 @@ def test_lattice_and_image_agree_with_the_exact_sensitivity():
 @pytest.mark.parametrize("orientation", AXES)
 def test_spins_are_heard_where_they_are(orientation):
     labels = np.random.default_rng(0).integers(0, 12, (20, 22, 24), dtype=np.uint8)
-    affine = np.diag((2e-3, 2e-3, 2e-3, 1.0))
-    affine[:3, 3] = (0.01, -0.05, 0.02)
-    block = Phantom(
-        name="block",
-        subject="0",
-        labels=labels,
-        affine=affine,
-        tissues=tissue_table("brainweb-1.5T"),
-        oracle=BRAIN_ORACLE,
-    )
+    block = phantom_of(labels, 2e-3, (0.01, -0.05, 0.02))
     plane = SlicePlane(
         orientation=orientation, centre=(0.03, -0.03, 0.04), fov=(0.06, 0.06), matrix=(20, 20), thickness=4e-3
     )

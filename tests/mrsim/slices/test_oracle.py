@@ -7,21 +7,12 @@ from hypothesis import strategies as st
 
 from mrsim.slices.oracle import class_fractions, oracle_labels, tissue_labels, to_bytes
 from mrsim.slices.plane import AXES, SlicePlane, centred_plane
-from phantoms.phantom import BRAIN_ORACLE, Phantom
-from phantoms.tissues import tissue_table
+from phantoms.phantom import BRAIN_ORACLE
+from tests.mrsim.phantoms import phantom_of
 
 
 def phantom(labels, spacing=0.5e-3, start=(-90.25e-3, -126.25e-3, -72.25e-3)):
-    affine = np.diag((spacing, spacing, spacing, 1.0))
-    affine[:3, 3] = start
-    return Phantom(
-        name="test",
-        subject="0",
-        labels=labels,
-        affine=affine,
-        tissues=tissue_table("brainweb-1.5T"),
-        oracle=BRAIN_ORACLE,
-    )
+    return phantom_of(labels, spacing, start)
 
 
 @pytest.fixture(scope="module")

@@ -4,21 +4,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mrsim.slices.plane import AXES, SlicePlane, centred_plane, check_fov, upright
-from phantoms.phantom import BRAIN_ORACLE, Phantom
-from phantoms.tissues import tissue_table
+from tests.mrsim.phantoms import phantom_of
 
 
 def phantom(labels, spacing=1e-3, start=(0.0, 0.0, 0.0)):
-    affine = np.diag((spacing, spacing, spacing, 1.0))
-    affine[:3, 3] = start
-    return Phantom(
-        name="test",
-        subject="0",
-        labels=labels,
-        affine=affine,
-        tissues=tissue_table("brainweb-1.5T"),
-        oracle=BRAIN_ORACLE,
-    )
+    return phantom_of(labels, spacing, start)
 
 
 @pytest.fixture(scope="module", params=[0.5e-3, 1e-3], ids=["brainweb", "synthetic"])

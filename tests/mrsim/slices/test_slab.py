@@ -8,8 +8,7 @@ from hypothesis import strategies as st
 from mrsim.fields import FieldMap
 from mrsim.slices.plane import AXES, SlicePlane
 from mrsim.slices.slab import slab_spins
-from phantoms.phantom import BRAIN_ORACLE, Phantom
-from phantoms.tissues import tissue_table
+from tests.mrsim.phantoms import phantom_of
 
 SPACING = np.array((1.0e-3, 1.5e-3, 2.0e-3))  # x, y, z
 START = np.array((-5e-3, 3e-3, -7e-3))
@@ -19,19 +18,9 @@ START = np.array((-5e-3, 3e-3, -7e-3))
 def block():
     """Random tissues on an anisotropic grid off the origin, with an off-resonance of its own."""
     rng = np.random.default_rng(0)
-    affine = np.diag((*SPACING, 1.0))
-    affine[:3, 3] = START
     labels = rng.integers(0, 12, (9, 11, 13), dtype=np.uint8)
     freq = rng.normal(size=labels.shape).astype(np.float32)
-    return Phantom(
-        name="block",
-        subject="0",
-        labels=labels,
-        affine=affine,
-        tissues=tissue_table("brainweb-1.5T"),
-        oracle=BRAIN_ORACLE,
-        freq=freq,
-    )
+    return phantom_of(labels, SPACING, START, freq)
 
 
 def plane_of(orientation, centre=(0.5e-3, 8e-3, 1.1e-3), **change):
