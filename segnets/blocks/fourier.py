@@ -47,3 +47,13 @@ def to_kspace(image: Tensor) -> Tensor:
 def to_image(kspace: Tensor) -> Tensor:
     """(batch, 2, ky, kx) -> (batch, 2, y, x), in float32 under any autocast."""
     return as_channels(centred_ifft2(as_complex(kspace)))
+
+
+def peak(image: Tensor) -> Tensor:
+    """Largest magnitude of each image or series (batch, 2, [frame,] y, x): (batch, 1, ...), never 0.
+
+    Networks are given images divided by that of the zero-filled one.
+    """
+    size: Tensor = torch.linalg.vector_norm(image, dim=1, keepdim=True)
+    largest = size.amax(dim=tuple(range(1, image.ndim)), keepdim=True)
+    return largest.clamp_min(torch.finfo(image.dtype).tiny)

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from mrsim.sampling import MASKS
-from segnets.blocks.fourier import to_image
+from segnets.blocks.fourier import peak, to_image
 from segnets.config import check, check_choice
 
 PARAMETER_SLOPE = 5.0  # s1, LOUPE's code
@@ -53,8 +53,7 @@ class Measurement(NamedTuple):
 def measure(kspace: Tensor, mask: Tensor) -> Measurement:
     """Sample k-space (batch, 2, ky, kx) and scale it by what was sampled, which the network may know."""
     sampled = kspace * mask
-    peak = torch.linalg.vector_norm(to_image(sampled.detach()), dim=1).amax(dim=(1, 2))
-    scale = peak.clamp_min(torch.finfo(torch.float32).tiny)[:, None, None, None]
+    scale = peak(to_image(sampled.detach()))
     return Measurement(sampled / scale, mask, scale)
 
 

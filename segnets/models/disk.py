@@ -97,8 +97,8 @@ def feed_forward(width: int) -> nn.Sequential:
 class PerceiverLayer(nn.Module):
     """Latents read the tokens, then one another (Jaegle et al., ICML 2021).
 
-    A softmax of nearly equal logits over ten thousands of samples is their mean, from which nothing is learnt
-    for a long time: `DiskConfig.sharpness` begins with each latent looking at a few samples.
+    A softmax of nearly equal logits over tens of thousands of samples is their mean, from which nothing is
+    learnt for a long time: `DiskConfig.sharpness` begins with each latent looking at a few samples.
     """
 
     def __init__(self, config: DiskConfig) -> None:

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from segnets.blocks.fourier import to_image
+from segnets.blocks.fourier import peak, to_image
 from segnets.blocks.frames_unet import CONV, Decoder, Encoder, he_normal_any
 from segnets.blocks.padding import crop_to, pad_to_multiple
 from segnets.blocks.sampling_pattern import check_shape
@@ -72,18 +72,6 @@ class LiNetConfig(SynNetConfig):
         factor = 2 ** (len(self.widths) - 1)
         plane = (-(-self.ny // factor), -(-self.nx // factor))
         return plane if self.dims == 2 else (FRAMES, *plane)
-
-
-def unit_peak(image: Tensor) -> Tensor:
-    """Scale each image or series (batch, 2, [frame,] y, x) so that its largest magnitude is 1.
-
-    So a network is given whatever is measured. Batches have the full image in units of the zero-filled one,
-    of which it may be several times as large: Pi(x) would hang on the mask.
-    """
-    size = torch.linalg.vector_norm(image, dim=1, keepdim=True)  # (batch, 1, [frame,] y, x)
-    peak = size.amax(dim=tuple(range(1, image.ndim)), keepdim=True)
-    scaled: Tensor = image / peak.clamp_min(torch.finfo(image.dtype).tiny)
-    return scaled
 
 
 class CodeEncoder(nn.Module):
@@ -183,8 +171,10 @@ class LINet(SegmentationModel):
     def match(self, kspace: Tensor, image: Tensor, labels: Tensor) -> Output:
         """Second stage: the answer, and the codes of labels, undersampled and fully sampled image."""
         zero_filled = to_image(kspace)
+        # as if it were what was measured: in units of the zero-filled image, Pi(x) would hang on the mask
+        full_image = image / peak(image)
         # together: the normalisation learns on the mixture of both whose statistics it keeps for prediction
-        under, full = self.predictor(torch.cat((zero_filled, unit_peak(image)))).chunk(2)
+        under, full = self.predictor(torch.cat((zero_filled, full_image))).chunk(2)
         logits = self.decoder(under, labels.shape[1])
         return Output((logits,), (zero_filled,), (self.code_of_labels(labels), under, full))
 
